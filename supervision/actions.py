@@ -1,0 +1,121 @@
+"""Actions: named, idempotent operations on one child.
+
+A method of a `Child` becomes an action by `@action`. It may be run more than once for one decision (a worker died, the
+broker doubled a message), so it must be idempotent; what it touches outside can compare ``run.fence``, which only
+grows, and refuse an older one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from supervision.backoff import Backoff
+from supervision.errors import InvalidDeclaration
+from supervision.model import Snapshot, valid_name
+
+if TYPE_CHECKING:
+    from supervision.child import Child
+
+DEFAULT_TIMEOUT_S = 30.0
+"""An action that has not ended after half a minute is taken to hang."""
+
+DEFAULT_RETRIES = 3
+"""Runs after the first one, with delays of 1, 2 and 4 s before them."""
+
+HARD_LIMIT_EXTRA_S = 5.0
+"""Seconds between the soft limit, which raises in the action, and the hard one, which kills its process."""
+
+
+class Log(Protocol):
+    """What an action may do with ``run.log``; the library hands in a structlog logger bound to the run."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Write one line at INFO."""
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Write one line at WARNING."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of an action: its identity, its fence and what the child looked like when it began.
+
+    ``(id, fence)`` is the idempotency key; ``attempt`` counts from 1.
+    """
+
+    id: str
+    fence: int
+    attempt: int
+    snapshot: Snapshot
+    params: Mapping[str, Any]
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """An action as declared: its code and its limits. ``timeout`` in seconds; ``retries`` are runs after the first."""
+
+    name: str
+    code: Callable[..., object]
+    timeout: float
+    retries: int
+    backoff: Backoff
+
+    @property
+    def timeout_ms(self) -> int:
+        """The soft limit in milliseconds."""
+        return round(self.timeout * 1000)
+
+    def called(self, name: str, **changes: Any) -> "ActionSpec":
+        """The same code under another name, or with other limits."""
+        return replace(self, name=name, **changes)
+
+
+_Code = TypeVar("_Code", bound=Callable[..., object])
+
+
+@overload
+def action(code: _Code, /) -> _Code: ...
+@overload
+def action(
+    name: str | None = None,
+    /,
+    *,
+    timeout: float = ...,
+    retries: int = ...,
+    backoff: Backoff = ...,
+) -> Callable[[_Code], _Code]: ...
+def action(
+    name: Any = None,
+    /,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    retries: int = DEFAULT_RETRIES,
+    backoff: Backoff | None = None,
+) -> Any:
+    """Declare a method of a `Child` as an action: ``@action`` or ``@action("name", timeout=10)``.
+
+    ``timeout`` is the soft limit of one run in seconds; the process is killed `HARD_LIMIT_EXTRA_S` later. A run that
+    raises is repeated up to ``retries`` times after ``backoff``, unless it raised `NotRetryable`.
+    Raises `InvalidDeclaration` at once for limits that could not work.
+    """
+    if callable(name):
+        return action()(name)
+    if not 0 < timeout < float("inf"):
+        raise InvalidDeclaration(f"action {name!r}: timeout={timeout}: needs seconds > 0, for example 30")
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise InvalidDeclaration(f"action {name!r}: retries={retries!r}: needs a whole number >= 0, for example 3")
+
+    def declare(code: _Code) -> _Code:
+        called = valid_name(name or code.__name__, "action")
+        code.__action__ = ActionSpec(called, code, timeout, retries, backoff or Backoff())  # type: ignore[attr-defined] # the marker that Child collects
+        return code
+
+    return declare
+
+
+def noop(_child: "Child", _run: Run) -> None:
+    """Do nothing, successfully: the built-in action to try a deployment with."""
+
+
+NOOP = ActionSpec("noop", noop, DEFAULT_TIMEOUT_S, 0, Backoff())

@@ -1,0 +1,99 @@
+"""Checks: rules over several children that say whether what was observed contradicts itself.
+
+A check names the children it reads; it is called only while all of them are fresh, so trouble of the infrastructure
+can never look like trouble of the plant. It is a pure function and returns `ok()`, `fail(reason)` or
+`unknown(reason)`; unknown neither opens nor closes a circuit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervision.errors import InvalidDeclaration
+from supervision.model import Phase, valid_name
+
+DEFAULT_TRIP_AFTER = 2
+"""Consecutive fresh failures that open the circuit: one may be a moment between two observations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One child as a check sees it: its state, its phase and its observed document."""
+
+    name: str
+    state: str
+    phase: Phase
+    observed: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """The children agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The children contradict each other; ``restart`` names the child whose restart should help."""
+
+    reason: str
+    restart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing can be said."""
+
+    reason: str
+
+
+Verdict = Ok | Fail | Unknown
+
+
+def ok() -> Ok:
+    """The children agree."""
+    return Ok()
+
+
+def fail(reason: str, *, restart: str | None = None) -> Fail:
+    """The children contradict each other; ``restart`` overrides the child that the check declares."""
+    return Fail(reason, restart)
+
+
+def unknown(reason: str) -> Unknown:
+    """Nothing can be said; neither opens nor closes the circuit."""
+    return Unknown(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check as declared; an open circuit suppresses the derivation of the children it ``affects``, empty for all."""
+
+    name: str
+    reads: tuple[str, ...]
+    rule: Callable[..., Verdict]
+    restart: str
+    trip_after: int
+    affects: frozenset[str]
+
+
+def check(
+    *reads: str,
+    restart: str,
+    trip_after: int = DEFAULT_TRIP_AFTER,
+    affects: tuple[str, ...] = (),
+    name: str | None = None,
+) -> Callable[[Callable[..., Verdict]], Check]:
+    """Declare a function as a check over the children ``reads``, which it receives as `Seen`, in that order.
+
+    ``restart`` names the child to restart when it fails ``trip_after`` times in a row. Raises `InvalidDeclaration`.
+    """
+    if not reads or len(set(reads)) != len(reads):
+        raise InvalidDeclaration(f"check over {reads!r}: needs one or more children, each named once")
+    if isinstance(trip_after, bool) or not isinstance(trip_after, int) or trip_after < 1:
+        raise InvalidDeclaration(f"check over {reads!r}: trip_after={trip_after!r}: needs a whole number >= 1")
+
+    def declare(rule: Callable[..., Verdict]) -> Check:
+        called = valid_name(name or rule.__name__, "check")
+        return Check(called, reads, rule, restart, trip_after, frozenset(affects))
+
+    return declare

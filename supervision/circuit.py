@@ -1,0 +1,107 @@
+"""The circuit of one supervisor: what repeated contradictions between children lead to.
+
+    closed ──(a check failed trip_after times in a row)──> open
+    open ──(its time has come: one restart probe)──> verifying
+    verifying ──(restart done, checks ok on 2 newer observations)──> closed
+    verifying ──(fresh failure, or the restart failed)──> open
+    open, escalated ──(checks ok on 2 newer observations, by themselves)──> closed
+    open ──(max_attempts used, or as many restarts within the window)──> escalated
+
+Rules:
+- Only fresh evaluations count, each once: an evaluation is as new as the oldest observation that it read.
+- Attempts return to 0 only after a stretch of calm; opening again sooner continues the same incident.
+- Exactly one probe is out at a time; it is known by its action id, and what it led to is read from the child.
+- Time and identity are arguments. A circuit is a value; `circuit_step.step` returns the next one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from supervision.backoff import Backoff
+from supervision.checks import Check, Fail, Ok, Verdict
+
+MIN_STABLE_MS = 60_000
+"""The least calm after which attempts return to 0."""
+
+
+class State(StrEnum):
+    """Where a circuit is."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    VERIFYING = "verifying"
+    ESCALATED = "escalated"
+
+
+TRANSITIONS: Mapping[State, Mapping[State, str]] = {
+    State.CLOSED: {State.OPEN: "a check failed trip_after times in a row"},
+    State.OPEN: {
+        State.VERIFYING: "the restart probe is sent",
+        State.CLOSED: "recovered by itself",
+        State.ESCALATED: "no attempts left",
+    },
+    State.VERIFYING: {
+        State.CLOSED: "restarted, and the checks hold",
+        State.OPEN: "the restart failed, or the checks still fail",
+    },
+    State.ESCALATED: {State.CLOSED: "recovered by itself, or by the slow probe"},
+}
+
+
+class Streak(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one check has answered lately; ``mark`` is the newest evaluation counted."""
+
+    fails: int = 0
+    oks: int = 0
+    mark: int = 0
+
+    def counted(self, verdict: Verdict, mark: int) -> "Streak":
+        """With one more fresh verdict; unknown counts for nothing, and neither does the same evaluation again."""
+        if mark <= self.mark or not isinstance(verdict, (Ok, Fail)):
+            return self
+        if isinstance(verdict, Ok):
+            return Streak(oks=self.oks + 1, mark=mark)
+        return Streak(fails=self.fails + 1, mark=mark)
+
+
+class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The circuit at one moment; times in store milliseconds, ``probe`` is the action id of the last restart sent."""
+
+    state: State = State.CLOSED
+    incident: str = ""
+    check: str = ""
+    child: str = ""
+    reason: str = ""
+    opened_at: int = 0
+    closed_at: int = 0
+    attempt: int = 0
+    next_attempt_at: int = 0
+    probe: str = ""
+    probe_ended: int = 0
+    restarts: tuple[int, ...] = ()
+    streaks: dict[str, Streak] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a supervisor's declaration says about its circuit."""
+
+    backoff: Backoff
+    max_attempts: int
+    window_ms: int
+
+
+def affected(circuit: Circuit, checks: Sequence[Check], child: str) -> bool:
+    """Whether ``circuit`` suppresses the derivation of ``child``."""
+    if circuit.state is State.CLOSED:
+        return False
+    names = next((check.affects for check in checks if check.name == circuit.check), frozenset[str]())
+    return not names or child in names
+
+
+def stable_ms(circuit: Circuit, rules: Rules) -> int:
+    """The calm after which the incident is over: at least a minute, and twice the last delay."""
+    return max(MIN_STABLE_MS, 2 * rules.backoff.longest_ms(circuit.attempt))

@@ -1,0 +1,152 @@
+"""The one decision of the system: what is, against what should be, answered with at most one action per child.
+
+    decide(view, now) -> Plan
+
+Pure: no I/O, no clock, no randomness. In this order:
+1. Checks are evaluated over fresh children, whatever else is going on.
+2. The circuit makes its step. It may ask for one restart.
+3. Every child that may be derived is: its state functions run until one of them rests or asks for an action.
+
+A child is not derived while an action on it is in flight, while it is stale, until it was looked at after its last
+action's end, while it is quarantined, and while an open circuit affects it. None of this stops 1 and 2, so nothing can
+stop the evaluation that closes the circuit. An exception in one child's code is that child's alone.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from supervision import derive
+from supervision.actions import ActionSpec
+from supervision.checks import Check, Fail, Ok, Seen, Unknown, Verdict
+from supervision.child import RESTART_CHILD
+from supervision.circuit import Circuit, Rules, affected
+from supervision.circuit_step import Evaluation, Probe, Round, Step, step
+from supervision.model import ChildRecord, Event, Reservation, Update
+from supervision.view import ChildView, View
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one tick wants written. ``circuit`` is None and ``updates`` is empty where nothing changed."""
+
+    circuit: Circuit | None
+    updates: tuple[Update, ...]
+    events: tuple[Event, ...] = ()
+
+
+def decide(view: View, now: int) -> Plan:
+    """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
+    evaluations = [_evaluated(check, view, now) for check in view.supervisor.checks]
+    stepped = step(view.circuit, _round(view, evaluations, now))
+    circuit, probe = _with_probe(stepped, view)
+    updates = [update for seen in view.children.values() if (update := _update(seen, circuit, view, probe, now))]
+    return Plan(
+        circuit=circuit if circuit != view.circuit else None,
+        updates=tuple(sorted(updates, key=_not_the_probe)),
+        events=stepped.events,
+    )
+
+
+def _evaluated(check: Check, view: View, now: int) -> Evaluation:
+    read = [view.children[name] for name in check.reads]
+    stale = [seen.child.name for seen in read if not seen.fresh(now, view.supervisor.stale_after_ms)]
+    unborn = [seen.child.name for seen in read if seen.record is None]
+    if stale or unborn:
+        return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
+    looks = [seen.observation for seen in read if seen.observation]
+    verdict = _judged(check, [_seen(seen) for seen in read], view)
+    return Evaluation(check, verdict, mark=min(look.seq for look in looks), seen_at=min(look.at for look in looks))
+
+
+def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
+    """The rule's answer; whatever else it does (raise, answer nonsense) is the same as not knowing."""
+    try:
+        verdict: object = check.rule(*seen)
+    except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
+        return Unknown(f"{check.name} raised {type(error).__name__}: {error}")
+    if not isinstance(verdict, (Ok, Fail, Unknown)):
+        return Unknown(f"{check.name} returned {verdict!r}; a check returns ok(), fail(reason) or unknown(reason)")
+    if isinstance(verdict, Fail) and verdict.restart and _restart_of(verdict.restart, view) is None:
+        return Unknown(f"{check.name} would restart {verdict.restart!r}, which is no child that can be restarted")
+    return verdict
+
+
+def _seen(seen: ChildView) -> Seen:
+    record, observation = seen.record, seen.observation
+    assert record is not None and observation is not None  # noqa: S101, PT018 # only fresh, born children get here
+    return Seen(seen.child.name, record.state, record.phase, observation.document)
+
+
+def _round(view: View, evaluations: list[Evaluation], now: int) -> Round:
+    declared = view.supervisor
+    target = view.children.get(_target(view.circuit, evaluations))
+    return Round(
+        supervisor=declared.name,
+        evaluations=evaluations,
+        probe=_probe(view.circuit, target, now) if target else None,
+        busy=bool(target and target.in_flight),
+        rules=Rules(declared.restart, declared.max_attempts, declared.window_ms),
+        now=now,
+        epoch=view.epoch,
+    )
+
+
+def _target(circuit: Circuit, evaluations: list[Evaluation]) -> str:
+    """The child that this circuit restarts."""
+    return circuit.child or next((seen.check.restart for seen in evaluations), "")
+
+
+def _probe(circuit: Circuit, target: ChildView, now: int) -> Probe | None:
+    """What became of the probe. If another action ended after it, that one's end is the news about the child."""
+    if not circuit.probe:
+        return None
+    if target.in_flight:
+        return Probe(0, succeeded=False)
+    last, sent = target.last_action, max(circuit.restarts, default=0)
+    if last and (last.id == circuit.probe or last.ended >= sent):
+        return Probe(last.ended, succeeded=last.outcome == "succeeded", error=last.error)
+    return Probe(now, succeeded=False, error="the probe is gone without an end; the store lost writes")
+
+
+def _with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
+    """The circuit that knows its probe, and the probe's reservation: one run, without retries of its own."""
+    circuit = stepped.circuit
+    spec = _restart_of(circuit.child, view)
+    if not stepped.restart or spec is None:
+        return circuit, None
+    probe = derive.reservation(
+        view.children[circuit.child], spec.called(RESTART_CHILD, retries=0), circuit.reason, view.epoch
+    )
+    probe = msgspec.structs.replace(probe, incident=circuit.incident)
+    return msgspec.structs.replace(circuit, probe=probe.id), probe
+
+
+def _restart_of(child: str, view: View) -> ActionSpec | None:
+    found = view.children.get(child)
+    return found.child.spec(RESTART_CHILD) if found else None
+
+
+def _update(seen: ChildView, circuit: Circuit, view: View, probe: Reservation | None, now: int) -> Update | None:
+    if seen.record is None:
+        return derive.born(seen, now)
+    if probe and probe.child == seen.child.name:
+        return Update(seen.child.name, derive.tried(seen.record, probe.action, now), (), probe)
+    if not _derivable(seen, seen.record, circuit, view, now):
+        return None
+    return derive.derived(seen, seen.record, view, now)
+
+
+def _not_the_probe(update: Update) -> bool:
+    """Sort key: the probe is written in the same script as the circuit that sent it, so it comes first."""
+    return update.reservation is None or not update.reservation.incident
+
+
+def _derivable(seen: ChildView, record: ChildRecord, circuit: Circuit, view: View, now: int) -> bool:
+    return (
+        not seen.in_flight
+        and seen.fresh(now, view.supervisor.stale_after_ms)
+        and seen.settled()
+        and record.quarantined_until <= now
+        and not affected(circuit, view.supervisor.checks, seen.child.name)
+    )

@@ -1,0 +1,1 @@
+"""The demo: real processes, killed for real, and everything it prints measured."""

@@ -1,0 +1,159 @@
+"""One child, one tick: from its snapshot to its next record, and to at most one action.
+
+State functions run one after the other while they answer `Go`, each seeing the state it is in; `Stay` or `Do` ends it.
+Coming back to a state within one tick is a mistake of the declaration and is treated like an exception.
+"""
+
+import traceback
+from dataclasses import dataclass
+
+import msgspec
+
+from supervision.actions import ActionSpec
+from supervision.errors import InvalidMove
+from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Stay, Try, Update
+from supervision.view import ChildView, View
+
+QUARANTINE_FAULTS = 3
+QUARANTINE_WINDOW_MS = 5 * 60 * 1000
+"""Three exceptions within five minutes, and for as long again the child's code is left alone."""
+
+_MIN_CALM_MS = 60_000
+_TRACE_CHARACTERS = 2000
+
+
+def born(seen: ChildView, now: int) -> Update:
+    """The first record of a child: in its initial state, from which the next tick goes on."""
+    child = seen.child
+    record = ChildRecord(child.initial, child.states[child.initial].phase, "declared", now)
+    return Update(child.name, record, (Event("state", child.path, "declared", "", child.initial),))
+
+
+def derived(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
+    """What this tick changes about one child; None when it changes nothing."""
+    try:
+        settled = _settled(seen, record, view, now)
+        spec = _wanted(seen, settled.move)
+    except Exception as error:  # noqa: BLE001 # user code: contained here, recorded with its traceback
+        return _faulted(seen, record, error, now)
+    if spec is None:
+        return _rested(seen, record, settled, not_before=0)
+    not_before = _not_before(seen, settled.record, spec.name, view)
+    if now < not_before <= now + view.supervisor.restart.longest_ms(_MANY):
+        return _rested(seen, record, settled, not_before=not_before)
+    asked = _with(tried(settled.record, spec.name, now), reason=settled.move.reason)
+    wish = reservation(seen, spec, settled.move.reason, view.epoch, settled.move)
+    return Update(seen.child.name, asked, settled.events, wish)
+
+
+def tried(record: ChildRecord, action: str, now: int) -> ChildRecord:
+    """``record`` with one more try of ``action``."""
+    count = record.tries[action].count if action in record.tries else 0
+    return _with(record, tries={**record.tries, action: Try(count + 1, now)}, not_before=0)
+
+
+def reservation(seen: ChildView, spec: ActionSpec, reason: str, epoch: int, move: Move | None = None) -> Reservation:
+    """The wish to run ``spec`` on the child; its id is unique because an epoch gives a child at most one action."""
+    return Reservation(
+        id=f"{seen.child.path.replace('/', '~')}~{epoch}",
+        child=seen.child.name,
+        action=spec.name,
+        reason=reason,
+        params=dict(move.params) if isinstance(move, Do) else {},
+        timeout_ms=spec.timeout_ms,
+        retries=spec.retries,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A child that has followed every `Go`: its record, how it got there, and the move that it rests on."""
+
+    record: ChildRecord
+    events: tuple[Event, ...]
+    move: Move
+
+
+def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Settled:
+    """Follow `Go` until a state rests; a state that is gone from the code begins again at the initial one."""
+    child, visited, events = seen.child, [record.state], list[Event]()
+    move: Move = Go(child.initial, f"state {record.state!r} is no longer declared")
+    if record.state in child.states:
+        move = _move(seen, record.state, record.since, now)
+    while isinstance(move, Go):
+        if move.state not in child.states:
+            raise InvalidMove(f"{child!r}: no state {move.state!r}; declared are {', '.join(child.states)}")
+        if move.state in visited:
+            raise InvalidMove(f"{child!r}: went in a circle in one tick: {' -> '.join([*visited, move.state])}")
+        visited.append(move.state)
+        events.append(Event("state", child.path, move.reason, record.state, move.state))
+        record = _entered(record, move, child.states[move.state].phase, view, now)
+        move = _move(seen, record.state, record.since, now)
+    return _Settled(record, tuple(events), move)
+
+
+def _move(seen: ChildView, state: str, since: int, now: int) -> Move:
+    move = seen.child.states[state].rule(seen.child, seen.snapshot(state, since, now))
+    if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
+        return move
+    raise InvalidMove(
+        f"{seen.child!r}: state {state!r} returned {move!r}; "
+        "a state returns exactly one of Stay(reason), Go(state, reason), Do(action, reason), with a reason"
+    )
+
+
+def _entered(record: ChildRecord, move: Go, phase: Phase, view: View, now: int) -> ChildRecord:
+    """The record in its new state; a long healthy stretch that ends here makes earlier tries forgotten."""
+    tries = {} if _was_calm(record, view, now) else record.tries
+    return _with(record, state=move.state, phase=phase, reason=move.reason, since=now, tries=tries, not_before=0)
+
+
+def _was_calm(record: ChildRecord, view: View, now: int) -> bool:
+    most = max((tried.count for tried in record.tries.values()), default=0)
+    needed = max(_MIN_CALM_MS, 2 * view.supervisor.restart.longest_ms(most))
+    return record.phase is Phase.RUNNING and now - record.since >= needed
+
+
+def _wanted(seen: ChildView, move: Move) -> ActionSpec | None:
+    if not isinstance(move, Do):
+        return None
+    spec = seen.child.spec(move.action)
+    if spec is None:
+        raise InvalidMove(f"{seen.child!r}: no action {move.action!r}; declared are {', '.join(seen.child.actions)}")
+    return spec
+
+
+def _rested(seen: ChildView, record: ChildRecord, settled: _Settled, *, not_before: int) -> Update | None:
+    """No action now: because none is wanted, or until its backoff is over; nothing to write if nothing changed."""
+    rested = _with(settled.record, not_before=not_before, reason=settled.move.reason)
+    return Update(seen.child.name, rested, settled.events) if rested != record else None
+
+
+_MANY = 1000
+"""More tries than it takes to reach any cap."""
+
+
+def _not_before(seen: ChildView, record: ChildRecord, action: str, view: View) -> int:
+    """When ``action`` may be given again: at once the first time, then after exponentially growing pauses."""
+    before = record.tries.get(action)
+    if before is None:
+        return 0
+    last = seen.last_action
+    ended = last.ended if last and last.name == action else 0
+    return max(before.at, ended) + view.supervisor.restart.delay_ms(before.count, seen.child.path)
+
+
+def _faulted(seen: ChildView, record: ChildRecord, error: Exception, now: int) -> Update:
+    faults = (*(at for at in record.faults if 0 <= now - at < QUARANTINE_WINDOW_MS), now)
+    quarantined = len(faults) >= QUARANTINE_FAULTS
+    trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
+    events = [Event("fault", seen.child.path, trace)]
+    if quarantined:
+        events.append(Event("quarantined", seen.child.path, f"{len(faults)} exceptions within 5 min: {error}"))
+    until = now + QUARANTINE_WINDOW_MS if quarantined else 0
+    faulty = _with(record, faults=() if quarantined else faults, quarantined_until=until, reason=f"raised {error!r}")
+    return Update(seen.child.name, faulty, tuple(events))
+
+
+def _with(record: ChildRecord, **changes: object) -> ChildRecord:
+    return msgspec.structs.replace(record, **changes)

@@ -1,0 +1,87 @@
+"""Transports that survive the restart of their broker.
+
+A stock Celery worker that holds an unacknowledged message dies when its Redis restarts: while the broken connection is
+cleaned up, kombu forgets the connection's parameters, closes the channel a second time, and that second close wants to
+hand messages back and asks the forgotten parameters for a host name (`'NoneType' object has no attribute 'hostname'`).
+An AttributeError is not a connection error, so the worker stops instead of reconnecting.
+
+Rules:
+- The only difference from kombu: a channel remembers the parameters it was opened with. No body of kombu's is copied.
+- `install()` comes before an app opens its first connection; it is idempotent and affects the whole process.
+- `tests/system/test_transport_contract.py` proves need and cure in one run, and fails when upstream needs no cure.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import kombu.transport
+from kombu.transport import redis as upstream
+
+ALIASES = {
+    "redis": "supervision.engine.transport:Transport",
+    "rediss": "supervision.engine.transport:Transport",
+    "sentinel": "supervision.engine.transport:SentinelTransport",
+}
+"""URL scheme -> our class. ``redis+socket://`` resolves to the first one: kombu takes what stands before the plus."""
+
+
+class _RemembersItsBroker:
+    """Mixin for channels: opening a pool works after the transport has dropped its parameters, too."""
+
+    connection: Any
+    _broker: Any = None
+
+    def _get_pool(self, asynchronous: bool = False) -> object:  # noqa: FBT001, FBT002 - kombu's signature
+        with self._broker_known():
+            pool: object = super()._get_pool(asynchronous)  # type: ignore[misc]  # each subclass has it from kombu
+            return pool
+
+    @contextmanager
+    def _broker_known(self) -> Iterator[None]:
+        transport = self.connection
+        if transport.client is not None:
+            self._broker = transport.client
+            yield
+            return
+        # Put back for the call only: kombu drops the reference so that nothing uses a closed connection by accident.
+        transport.client = self._broker
+        try:
+            yield
+        finally:
+            transport.client = None
+
+
+class Channel(_RemembersItsBroker, upstream.Channel):
+    """A channel to one server."""
+
+
+class SentinelChannel(_RemembersItsBroker, upstream.SentinelChannel):
+    """A channel to whichever server the sentinels call the master."""
+
+
+class Transport(upstream.Transport):
+    """``redis://``, ``rediss://`` and ``redis+socket://``."""
+
+    Channel = Channel
+
+
+class SentinelTransport(upstream.SentinelTransport):
+    """``sentinel://``."""
+
+    Channel = SentinelChannel
+
+
+def install() -> None:
+    """Let every redis-like broker URL of this process resolve to our transports."""
+    kombu.transport.TRANSPORT_ALIASES.update(ALIASES)
+    # A scheme that was resolved before is cached, and the cache would win over the table.
+    cache: dict[str | None, type | None] = vars(kombu.transport)["_transport_cache"]
+    for alias in ALIASES:
+        cache.pop(alias, None)
+
+
+def installed(scheme: str = "redis") -> bool:
+    """Whether broker URLs that begin with ``scheme`` use our transports."""
+    found: object = kombu.transport.get_transport_cls(scheme)
+    return isinstance(found, type) and issubclass(found, Transport | SentinelTransport)

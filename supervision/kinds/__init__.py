@@ -1,0 +1,1 @@
+"""Ready-made children: real things that need supervising everywhere."""

@@ -1,0 +1,178 @@
+"""The kind ``process``: a real process of this machine, kept running.
+
+    Process("pump", [sys.executable, "-m", "plant.pump"])
+
+It survives the worker that started it, is known by pid and start time together, and writes its output to a file. The
+workers that observe it and act on it must run on its machine.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from supervision.actions import ActionSpec, Run, action
+from supervision.child import RESTART, RESTART_CHILD, Child, state
+from supervision.errors import ActionFailed
+from supervision.kinds.managed import ManagedProcess
+from supervision.model import Do, Go, Move, Phase, Snapshot, Stay
+
+START_TIMEOUT_S = 10.0
+"""Seconds that a process may take until it is ready."""
+
+STOP_TIMEOUT_S = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_SPARE_S = 5.0
+"""What an action may take beyond the waits that it consists of."""
+
+_READY_POLL_S = 0.05
+
+_TIMEOUT_PARTS: Mapping[str, tuple[bool, bool]] = {
+    "start": (True, False),
+    "stop": (False, True),
+    RESTART: (True, True),
+    RESTART_CHILD: (True, True),
+}
+
+
+class ProcessDesired(msgspec.Struct, frozen=True):
+    """What the process should be."""
+
+    running: bool = True
+
+
+class ProcessObserved(msgspec.Struct, frozen=True):
+    """What the operating system says: ``started`` tells one process from another with the same pid."""
+
+    running: bool
+    pid: int | None = None
+    started: str | None = None
+
+
+class Process(Child):
+    """A process given by ``command``, a list without a shell.
+
+    Subclasses may add to what is observed (override `observe`) and say when it is ready (override `ready`).
+
+    Args:
+        name: the child's name.
+        command: program and arguments.
+        folder: where its record and its output are kept; by default below `default_folder()`.
+        env: its whole environment; None is the worker's.
+        cwd: its working folder; None is the worker's.
+        start_timeout: seconds until it must be ready.
+        stop_timeout: seconds between SIGTERM and SIGKILL.
+        desired: a `ProcessDesired`; running by default.
+    """
+
+    Desired = ProcessDesired
+    Observed = ProcessObserved
+
+    def __init__(  # noqa: PLR0913 # the whole declaration of a process; all but the first two are named
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        start_timeout: float = START_TIMEOUT_S,
+        stop_timeout: float = STOP_TIMEOUT_S,
+        desired: ProcessDesired | None = None,
+    ) -> None:
+        super().__init__(name, desired=desired)
+        self.start_timeout, self.stop_timeout = start_timeout, stop_timeout
+        self._managed = ManagedProcess(name, command, folder=folder or default_folder(), env=env, cwd=cwd)
+
+    def placed_under(self, supervisor: str) -> None:
+        """Take the path, which also names the files of the process."""
+        super().placed_under(supervisor)
+        managed = self._managed
+        self._managed = ManagedProcess(
+            self.path, managed.command, folder=managed.folder, env=managed.env, cwd=managed.cwd
+        )
+
+    @property
+    def output(self) -> Path:
+        """The file that the process writes its output to."""
+        return self._managed.output_file
+
+    def spec(self, action: str) -> ActionSpec | None:
+        """The declared action, with a time limit that leaves room for this process's own timeouts."""
+        found = super().spec(action)
+        if found is None or action not in _TIMEOUT_PARTS:
+            return found
+        starts, stops = _TIMEOUT_PARTS[action]
+        return found.called(action, timeout=_SPARE_S + starts * self.start_timeout + stops * self.stop_timeout)
+
+    def observe(self) -> object:
+        """Ask the operating system."""
+        status = self._managed.status()
+        return ProcessObserved(status.running, status.pid, status.started)
+
+    def ready(self) -> bool:
+        """Whether a process that was just started can do its work; asked until it can, or until ``start_timeout``."""
+        return True
+
+    @state(Phase.STOPPED, initial=True)
+    def stopped(self, seen: Snapshot) -> Move:
+        """Not running, and not meant to."""
+        if seen.desired.running:
+            return Go("running", "already running") if seen.observed.running else Go("starting", "wanted")
+        return Go("stopping", "running, and not wanted") if seen.observed.running else Stay("not wanted")
+
+    @state(Phase.STARTING)
+    def starting(self, seen: Snapshot) -> Move:
+        """Not running, but meant to."""
+        if not seen.desired.running:
+            return Go("stopped", "no longer wanted")
+        return Go("running", f"pid {seen.observed.pid}") if seen.observed.running else Do("start", "not running")
+
+    @state(Phase.RUNNING)
+    def running(self, seen: Snapshot) -> Move:
+        """Running, and meant to."""
+        if not seen.desired.running:
+            return Go("stopping", "no longer wanted")
+        return Stay(f"pid {seen.observed.pid}") if seen.observed.running else Go("starting", "its process is gone")
+
+    @state(Phase.STOPPING)
+    def stopping(self, seen: Snapshot) -> Move:
+        """Running, but not meant to."""
+        return Do("stop", f"pid {seen.observed.pid}") if seen.observed.running else Go("stopped", "its process ended")
+
+    @action
+    def start(self, run: Run) -> None:
+        """Start the process unless it runs, and wait until it is ready."""
+        self._managed.start(run.fence, timeout=self.start_timeout)
+        self._wait_until_ready()
+
+    @action
+    def stop(self, run: Run) -> None:
+        """Stop the process if it runs."""
+        self._managed.stop(run.fence, timeout=self.stop_timeout)
+
+    @action(RESTART)
+    def restart(self, run: Run) -> None:
+        """Stop the process if it runs, start it, and wait until it is ready."""
+        self._managed.stop(run.fence, timeout=self.stop_timeout)
+        self._managed.start(run.fence, timeout=self.start_timeout)
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.start_timeout
+        while not self.ready():
+            if time.monotonic() > deadline:
+                raise ActionFailed(
+                    f"{self.path}: started, but not ready within {self.start_timeout:g} s; its output: {self.output}"
+                )
+            time.sleep(_READY_POLL_S)  # in an action, which may take its time; a tick never gets here
+
+
+def default_folder() -> Path:
+    """``$SUPERVISION_FOLDER/processes``, or the user's state folder (XDG) when that is not set."""
+    state_home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    folder = os.environ.get("SUPERVISION_FOLDER") or f"{state_home}/supervision"
+    return Path(folder).expanduser() / "processes"

@@ -1,0 +1,175 @@
+"""The nouns of the system, all of them immutable.
+
+Times are the store's clock in integer milliseconds. A child is named by its path, ``plant/line-1/pump``: the path of
+its supervisor and its own name. Names never become patterns, so characters that mean something to a shell, a glob or a
+key are refused at the door.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from supervision.errors import InvalidDeclaration
+
+MAX_PATH_LENGTH = 200
+_NAME = re.compile(r"[A-Za-z0-9_.:@-]+")
+
+
+class Phase(StrEnum):
+    """The lifecycle that every state of every child maps to; only `RUNNING` is healthy, `STOPPED` is neutral."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+
+
+def valid_name(name: object, what: str) -> str:
+    """``name`` if it can be one segment of a path, else `InvalidDeclaration`."""
+    if isinstance(name, str) and _NAME.fullmatch(name) and name not in {".", ".."} and len(name) <= MAX_PATH_LENGTH:
+        return name
+    raise InvalidDeclaration(
+        f"{what} {name!r}: a name has 1 to {MAX_PATH_LENGTH} letters, digits and _ - . : @, for example 'line-1'"
+    )
+
+
+def valid_path(path: str, what: str) -> str:
+    """``path`` if every segment is a valid name and the whole is short enough, else `InvalidDeclaration`."""
+    for segment in path.split("/"):
+        valid_name(segment, f"{what} {path!r}: segment")
+    if len(path) > MAX_PATH_LENGTH:
+        raise InvalidDeclaration(f"{what} {path!r}: {len(path)} characters, at most {MAX_PATH_LENGTH} are allowed")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a child is: the first of its three documents."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was last seen: ``document`` as `observe` returned it, begun at ``at``; ``seq`` grows with every look."""
+
+    document: Any
+    at: int
+    seq: int
+
+
+class LastAction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the last action on a child ended; it stands in the snapshot until the next one ends."""
+
+    id: str
+    name: str
+    outcome: str
+    ended: int
+    attempt: int = 1
+    error: str = ""
+
+
+class Try(msgspec.Struct, frozen=True, array_like=True):
+    """How often an action was given since the child was last calm, and when it was given last."""
+
+    count: int
+    at: int
+
+
+class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a tick writes about one child; everything else about it is written by those who see or change it."""
+
+    state: str
+    phase: Phase
+    reason: str
+    since: int
+    tries: dict[str, Try] = {}
+    not_before: int = 0
+    faults: tuple[int, ...] = ()
+    quarantined_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The three documents of one child at one moment: all that a state function may look at.
+
+    ``at`` is the moment, ``since`` when the present state began, both in milliseconds of the store's clock.
+    """
+
+    identity: Identity
+    desired: Any
+    observed: Any
+    state: str
+    since: int
+    at: int
+    revision: int = 0
+    last_action: LastAction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Nothing to do."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Change to ``state``."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Ask for one action; ``params`` must be JSON."""
+
+    action: str
+    reason: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+Move = Stay | Go | Do
+"""What a state function returns: exactly one of these, always with a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the history, before the script that makes it true adds time and epoch."""
+
+    kind: str
+    subject: str
+    reason: str = ""
+    before: str = ""
+    after: str = ""
+    attempt: int = 0
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """The wish to run one action on one child; the commit turns it into a fenced action record or refuses it."""
+
+    id: str
+    child: str
+    action: str
+    reason: str
+    params: Mapping[str, Any]
+    timeout_ms: int
+    retries: int
+    incident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """All that one tick changes about one child: written whole or not at all."""
+
+    child: str
+    record: ChildRecord
+    events: tuple[Event, ...] = ()
+    reservation: Reservation | None = None

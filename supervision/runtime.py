@@ -1,0 +1,189 @@
+"""The use cases: tick, collect, act, sweep. Store, publisher and the user's code meet here and nowhere else.
+
+Each is short, keeps nothing between two calls but what it was built with, and may be killed at any line: what it left
+behind is healed by the next tick or a sweep.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from supervision.actions import ActionSpec, Run
+from supervision.backoff import Backoff
+from supervision.child import Child
+from supervision.decide import decide
+from supervision.errors import NotFound, NotRetryable
+from supervision.looking import Looker
+from supervision.store.actions import Record
+from supervision.store.outbox import Entry
+from supervision.store.store import Store
+from supervision.store.ticks import LOOK_AGAIN_MS, Mode
+from supervision.supervisor import Supervisor
+from supervision.view import Claim
+
+REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
+"""An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""
+
+UNPUBLISHED_MS = 1_000
+"""An outbox entry that old was not sent by the process that wrote it."""
+
+_log = structlog.get_logger("supervision")
+
+
+class Publisher(Protocol):
+    """Whatever turns outbox entries into messages."""
+
+    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Send each entry; answer those that the broker took."""
+
+
+class Runtime:
+    """The use cases over one store, one publisher and the declared ``supervisors``."""
+
+    def __init__(self, store: Store, publisher: Publisher, supervisors: Mapping[str, Supervisor]) -> None:
+        self.store = store
+        self.supervisors = supervisors
+        self._publisher = publisher
+        self._looker = Looker()
+
+    def tick(self, supervisor: str, mode: Mode = "slot") -> str:
+        """One tick, if it is ours to do: claim, load, decide, commit, publish."""
+        declared = self._declared(supervisor)
+        claim = self.store.ticks.claim(declared, mode)
+        if not isinstance(claim, Claim):
+            return claim
+        view = self.store.ticks.load(declared, claim)
+        plan = decide(view, claim.now)
+        committed = self.store.ticks.commit(view, plan, claim)
+        self._publish(committed.entries)
+        return committed.outcome
+
+    def collect(self, supervisor: str) -> int | None:
+        """Look at all children of ``supervisor``; answers at how many, None when another process does it."""
+        declared = self._declared(supervisor)
+        return self._look(declared, list(declared.children.values()), periodic=True)
+
+    def run_action(self, action_id: str, *, tell: Callable[[str, Record], None] | None = None) -> str:
+        """One run of one action: start, the user's code, finish, and a look at its child.
+
+        ``tell`` hears how the run ended (``retrying``, ``failed`` …); a run that is one too many answers the state
+        that the action is in, and does nothing.
+        """
+        record = self.store.actions.start(action_id)
+        if not isinstance(record, Record):
+            return record
+        if tell:
+            tell("running", record)
+        outcome, error, retry = self._performed(record)
+        delay = self._backoff(record).delay_ms(record.attempt, record.id)
+        ended = self.store.actions.finish(record, outcome=outcome, error=error, retry=retry, delay_ms=delay)
+        self._publish(ended.entries)
+        if tell:
+            tell(ended.outcome, record)
+        if child := self._child(record):
+            self._look(self.supervisors[record.supervisor], [child], periodic=False)
+        return ended.outcome
+
+    def sweep_due(self) -> int:
+        """Look after actions whose time has come: retries, messages nobody started, runs that did not end."""
+        overdue = self.store.actions.overdue()
+        for record in overdue:
+            if record.state == "running":
+                self._reap(record)
+            else:
+                look_again = REDELIVERY.delay_ms(record.sent + 1, record.id)
+                self._publish(self.store.actions.requeue(record.id, look_again))
+        return len(overdue)
+
+    def sweep_outbox(self) -> int:
+        """Send what was decided and not sent."""
+        return self._publish(self.store.outbox.unpublished(UNPUBLISHED_MS))
+
+    def sweep_history(self) -> int:
+        """Remove old records of the history."""
+        return self.store.history.trim()
+
+    def declare(self) -> None:
+        """Tell the store what this process has declared, for those that do not have the code."""
+        for supervisor in self.supervisors.values():
+            self.store.registry.declare(supervisor)
+
+    def _declared(self, supervisor: str) -> Supervisor:
+        try:
+            return self.supervisors[supervisor]
+        except KeyError:
+            known = ", ".join(self.supervisors) or "none"
+            raise NotFound(f"no supervisor {supervisor!r} is declared in this process; declared are {known}") from None
+
+    def _publish(self, entries: Iterable[Entry]) -> int:
+        """Send and forget; what cannot be sent stays in the outbox for the sweep."""
+        sent = self._publisher.publish(entries)
+        self.store.outbox.published(sent)
+        return len(sent)
+
+    def _look(self, supervisor: Supervisor, children: list[Child], *, periodic: bool) -> int | None:
+        look = self.store.observations.look(supervisor, periodic=periodic)
+        if look is None:
+            return None
+        due = [child for child in children if not (periodic and child.name in look.under_way)]
+        for batch in self._looker.look(due, supervisor.observe_timeout_ms / 1000):
+            self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
+        return len(due)
+
+    def _performed(self, record: Record) -> tuple[str, str, bool]:
+        """Run the user's code: outcome, error, and whether trying again may help."""
+        log = _log.bind(action=record.id, action_type=record.name, fence=record.fence, attempt=record.attempt)
+        try:
+            child, spec, run = self._run(record, log)
+            log.info("action_started", child=child.path)
+            spec.code(child, run)
+        except Exception as error:
+            log.warning("action_failed", error=f"{type(error).__name__}: {error}", exc_info=True)
+            return "failed", f"{type(error).__name__}: {error}", not isinstance(error, NotRetryable)
+        log.info("action_succeeded", child=child.path)
+        return "succeeded", "", False
+
+    def _run(self, record: Record, log: Any) -> tuple[Child, ActionSpec, Run]:
+        supervisor = self.supervisors.get(record.supervisor)
+        child = self._child(record)
+        spec = child.spec(record.name) if child else None
+        if not supervisor or not child or not spec:
+            raise NotRetryable(f"{record.supervisor}/{record.child} with action {record.name!r} is not declared here")
+        seen = self.store.ticks.load(supervisor, Claim(0, record.started, 0)).children[child.name]
+        state, since = (seen.record.state, seen.record.since) if seen.record else (child.initial, 0)
+        snapshot = seen.snapshot(state, since, record.started)
+        return child, spec, Run(record.id, record.fence, record.attempt, snapshot, _params(record), log)
+
+    def _child(self, record: Record) -> Child | None:
+        supervisor = self.supervisors.get(record.supervisor)
+        return supervisor.children.get(record.child) if supervisor else None
+
+    def _backoff(self, record: Record) -> Backoff:
+        child = self._child(record)
+        spec = child.spec(record.name) if child else None
+        return spec.backoff if spec else Backoff()
+
+    def _reap(self, record: Record) -> None:
+        """End a run that cannot end itself: its process died, or hangs beyond its hard limit."""
+        ended = self.store.actions.finish(
+            record,
+            outcome="failed",
+            error=f"no end within {record.timeout_ms / 1000:g} s; its process died or hung",
+            delay_ms=self._backoff(record).delay_ms(record.attempt, record.id),
+        )
+        self._publish(ended.entries)
+
+
+def _params(record: Record) -> Mapping[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(record.params)
+    return found
+
+
+SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
+    "due": Runtime.sweep_due,
+    "outbox": Runtime.sweep_outbox,
+    "history": Runtime.sweep_history,
+}
+"""Sweeps by the name that beat and the command line use."""

@@ -1,0 +1,68 @@
+"""Settings: lower-case ``supervision_*`` keys of the Celery configuration, overridden by ``SUPERVISION_*`` variables.
+
+Read once, validated, frozen; every value knows where it came from. Broker and result backend are Celery's own settings
+and stay there.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from supervision.errors import InvalidDeclaration
+
+DEFAULT_STORE_URL = "redis://127.0.0.1:6379/0"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this library is configured with; ``origin`` tells, per field, where the value came from."""
+
+    store_url: str
+    namespace: str
+    imports: tuple[str, ...]
+    origin: Mapping[str, str]
+
+
+def read(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in ``conf`` and ``environ``; the environment wins. Raises `InvalidDeclaration`."""
+    found = {field: _found(field, conf, environ) for field in _FIELDS}
+    values = {field: _FIELDS[field][0](key, value) for field, (key, value, _) in found.items()}
+    return Settings(**values, origin={field: origin for field, (_, _, origin) in found.items()})
+
+
+def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, object, str]:
+    """The key to name in a refusal, the raw value, and where it came from."""
+    variable, setting = f"SUPERVISION_{field.upper()}", f"supervision_{field}"
+    if variable in environ:
+        return variable, environ[variable], f"environment {variable}"
+    if conf.get(setting):
+        return setting, conf[setting], f"celeryconfig {setting}"
+    return setting, _FIELDS[field][1], "default"
+
+
+def _text(key: str, value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise InvalidDeclaration(f"{key}={value!r}: needs a text that is not empty")
+
+
+def _url(key: str, value: object) -> str:
+    text = _text(key, value)
+    if "://" not in text:
+        raise InvalidDeclaration(f"{key}={text!r}: needs a URL, for example {DEFAULT_STORE_URL}")
+    return text
+
+
+def _modules(key: str, value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+        return tuple(name.strip() for name in names if name.strip())
+    raise InvalidDeclaration(f"{key}={value!r}: needs module names, for example ('plant.supervisors',)")
+
+
+_FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
+    "store_url": (_url, DEFAULT_STORE_URL),
+    "namespace": (_text, "supervision"),
+    "imports": (_modules, ()),
+}

@@ -1,0 +1,132 @@
+"""Actions: start a run, end it, look after those that nobody ends. Every write compares the fence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from supervision.actions import HARD_LIMIT_EXTRA_S
+from supervision.model import Reservation
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.outbox import Entry, entries
+from supervision.store.scripts import Scripts
+from supervision.store.ticks import wish
+
+GRACE_MS = round(HARD_LIMIT_EXTRA_S * 1000) + 2_000
+"""Time after the soft limit at which a run without an end is taken to be dead: the hard limit, and 2 s to report."""
+
+KEEP_S = 24 * 3600
+"""How long the record of an ended action can be asked for."""
+
+MOST_PER_SWEEP = 500
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One action as stored; times in store milliseconds, ``sent`` counts messages, ``attempt`` counts runs."""
+
+    id: str
+    supervisor: str
+    child: str
+    name: str
+    params: str
+    reason: str
+    actor: str
+    state: str
+    attempt: int
+    retries: int
+    timeout_ms: int
+    fence: int
+    sent: int
+    created: int
+    incident: str = ""
+    started: int = 0
+    deadline: int = 0
+    ended: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What `finish` made of a run: succeeded, failed, retrying or late, and the wake-up to send."""
+
+    outcome: str
+    entries: tuple[Entry, ...]
+
+
+class Actions:
+    """The store's side of actions."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._keys = keys
+
+    def start(self, action_id: str) -> Record | str:
+        """The record under a new fence, or the state in which the action is, when this run is one too many."""
+        keys = self._keys
+        answer = self._scripts.run(
+            "start",
+            [keys.action(action_id), keys.fence, keys.due, keys.events, keys.counters],
+            [action_id, GRACE_MS],
+        )
+        return _record(answer[2:]) if answer[0] == b"run" else str(answer[1].decode())
+
+    def finish(  # one end of one run; all but the record are named
+        self, record: Record, *, outcome: str, error: str = "", retry: bool = True, delay_ms: int = 0
+    ) -> Ended:
+        """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left."""
+        keys = self._keys
+        own = (keys.of(record.supervisor, what) for what in ("flight", "last"))
+        answer = self._scripts.run(
+            "finish",
+            [
+                keys.action(record.id),
+                *own,
+                keys.due,
+                keys.of(record.supervisor, "control"),
+                *(keys.outbox, keys.entries, keys.events, keys.counters),
+            ],
+            [record.id, record.fence, outcome, error, int(retry), delay_ms, KEEP_S],
+        )
+        return Ended(answer[0].decode(), entries(answer[1:]))
+
+    def requeue(self, action_id: str, look_again_ms: int) -> tuple[Entry, ...]:
+        """Send an action again whose time has come, if it still waits."""
+        keys = self._keys
+        answer = self._scripts.run(
+            "requeue",
+            [keys.action(action_id), keys.due, keys.outbox, keys.entries, keys.events],
+            [action_id, look_again_ms],
+        )
+        return entries(answer[1:]) if answer[0] == b"queued" else ()
+
+    def reserve(self, supervisor: str, actor: str, reservation: Reservation) -> tuple[str, tuple[Entry, ...]]:
+        """Reserve the child's slot for a person: ``reserved``, ``busy`` or ``duplicate``, and the message to send."""
+        keys = self._keys
+        answer = self._scripts.run(
+            "reserve",
+            [
+                *(keys.of(supervisor, what) for what in ("control", "flight")),
+                keys.action(reservation.id),
+                *(keys.due, keys.outbox, keys.entries, keys.events, keys.counters),
+            ],
+            [supervisor, actor, msgspec.msgpack.encode(wish(reservation))],
+        )
+        outcome = answer[0].decode()
+        return outcome, entries(answer[1:]) if outcome == "reserved" else ()
+
+    def overdue(self) -> list[Record]:
+        """Actions that a sweep must look at now, the oldest first, `MOST_PER_SWEEP` at most."""
+        ids = self._scripts.run("overdue", [self._keys.due], [MOST_PER_SWEEP])
+        return [record for action_id in ids if (record := self.get(action_id.decode()))]
+
+    def get(self, action_id: str) -> Record | None:
+        """The record of one action, or None when there is none (any more)."""
+        with translated("action"):
+            flat: dict[bytes, bytes] = self._scripts.client.hgetall(self._keys.action(action_id))  # type: ignore[assignment] # the sync client answers the value itself
+        return _record([part for pair in flat.items() for part in pair]) if flat else None
+
+
+def _record(flat: list[bytes]) -> Record:
+    fields: dict[str, Any] = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return msgspec.convert(fields, Record, strict=False)

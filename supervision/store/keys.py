@@ -1,0 +1,57 @@
+"""Every key, its type, who writes it, and when it goes away.
+
+All keys of one namespace share the hash tag ``{namespace}``, so that a namespace could live on one shard of a cluster.
+
+    supervisors             hash    supervisor -> declaration; written by declare
+    fence                   string  the last fence; commit, reserve, start; never goes away
+    action:<id>             hash    one action from reservation to end; goes 24 h after its end
+    due                     zset    action id by when a sweep must look at it; goes at its end
+    outbox                  zset    entry id by when it was written; goes when published
+    entries                 hash    entry id -> message; goes when published
+    incidents               hash    supervisor -> when its incident began; goes when it is over
+    events                  stream  the history, written by every script; trimmed by age
+    counters                hash    metric and labels -> count; never goes away
+
+Per supervisor, below s:<supervisor>:, going away with the supervisor or the child:
+
+    control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all
+    records                 hash    child -> `ChildRecord`; commit
+    desired                 hash    child -> revision and document that were set at run time
+    observed                hash    child -> observed document; observed, when it changes
+    seen                    hash    child -> "sequence:began at" of the last good look; observed
+    errors                  hash    child -> why the last look failed; observed, goes at the next good look
+    slow                    hash    child -> until when a look is under way; observed, goes when it ends
+    flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
+    last                    hash    child -> `LastAction`; finish
+"""
+
+from supervision.errors import InvalidDeclaration
+from supervision.model import valid_name
+
+DEFAULT_NAMESPACE = "supervision"
+
+
+class Keys:
+    """The keys of one ``namespace``, as the scripts take them."""
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
+        if "/" in namespace:
+            raise InvalidDeclaration(f"namespace {namespace!r}: one name without '/', for example 'supervision'")
+        self.namespace = valid_name(namespace, "namespace")
+        self._prefix = f"{{{namespace}}}:"
+        self.supervisors = self._prefix + "supervisors"
+        self.fence = self._prefix + "fence"
+        self.due = self._prefix + "due"
+        self.outbox = self._prefix + "outbox"
+        self.entries = self._prefix + "entries"
+        self.incidents = self._prefix + "incidents"
+        self.events = self._prefix + "events"
+        self.counters = self._prefix + "counters"
+
+    def action(self, action_id: str) -> str:
+        """The record of one action."""
+        return f"{self._prefix}action:{action_id}"
+
+    def of(self, supervisor: str, what: str) -> str:
+        """One of the keys of ``supervisor``."""
+        return f"{self._prefix}s:{supervisor}:{what}"

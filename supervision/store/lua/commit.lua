@@ -1,0 +1,61 @@
+-- commit(control, records, flight, fence, due, outbox, entries, events, counters, incidents, action...; plan) -> {done|again|superseded, entry...}
+local control, records, flight = KEYS[1], KEYS[2], KEYS[3]
+local due, outbox, entries, events, counters, incidents = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local plan = cmsgpack.unpack(ARGV[1])
+local supervisor, answer, refused, next_action = plan.supervisor, {'done'}, false, 11
+
+if redis.call('HGET', control, 'epoch') ~= text(plan.epoch) then
+  count(counters, 'supervisor_writes_refused_total|supervisor=' .. supervisor .. '|script=commit')
+  return {'superseded'}
+end
+
+local function release() redis.call('HSET', control, 'lease_until', '0') end
+
+local function wake()
+  local entry = dirty(control, outbox, entries, supervisor)
+  if entry then answer[#answer + 1] = entry end
+  answer[1] = 'again'
+end
+
+-- The circuit and its probe are one decision: if somebody took the child's slot meanwhile, decide again from the start.
+if plan.probe ~= '' and redis.call('HEXISTS', flight, plan.probe) == 1 then
+  release()
+  wake()
+  return answer
+end
+
+local function record(fields)
+  event(events, plan.epoch, {'kind', fields[1], 'subject', fields[2], 'reason', fields[3], 'before', fields[4],
+    'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
+end
+
+if plan.circuit ~= '' then
+  redis.call('HSET', control, 'circuit', plan.circuit)
+  if plan.incident_since > 0 then redis.call('HSET', incidents, supervisor, text(plan.incident_since))
+  else redis.call('HDEL', incidents, supervisor) end
+end
+for _, fields in ipairs(plan.events) do record(fields) end
+for _, name in ipairs(plan.counters) do count(counters, name) end
+
+for _, update in ipairs(plan.updates) do
+  local wish = update.reservation
+  local action = wish and KEYS[next_action]
+  if wish then next_action = next_action + 1 end
+  if wish and redis.call('HEXISTS', flight, update.child) == 1 then
+    refused = true
+  else
+    redis.call('HSET', records, update.child, update.record)
+    for _, fields in ipairs(update.events) do record(fields) end
+    if wish then
+      answer[#answer + 1] = reserve({flight = flight, action = action, due = due, outbox = outbox, entries = entries,
+        events = events, counters = counters}, supervisor, wish, 'tick', plan.epoch)
+    end
+  end
+end
+
+if plan.last then
+  redis.call('HSET', control, 'clean', plan.dirty)
+  release()
+  if refused or (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake() end
+end
+return answer

@@ -1,0 +1,31 @@
+-- finish(action, flight, last, due, control, outbox, entries, events, counters; id, fence, outcome, error, retry, delay_ms, keep_s) -> {succeeded|failed|retrying|late, entry}
+local key, flight, last, due, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local outbox, entries, events, counters = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local id, fence, outcome, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local retry, delay, keep = ARGV[5] == '1', tonumber(ARGV[6]), ARGV[7]
+local action = hash(key)
+
+if action.state ~= 'running' or action.fence ~= fence then
+  count(counters, 'supervisor_actions_late_total')
+  return {'late'}
+end
+local attempt = tonumber(action.attempt)
+if outcome == 'failed' and retry and attempt <= tonumber(action.retries) then outcome = 'retrying' end
+
+event(events, 0, {'kind', 'action', 'subject', action.supervisor .. '/' .. action.child, 'before', 'running',
+  'after', outcome, 'reason', why == '' and action.name or action.name .. ': ' .. why, 'action', id,
+  'attempt', tostring(attempt), 'actor', action.actor})
+redis.call('HSET', key, 'state', outcome, 'error', why)
+if outcome == 'retrying' then
+  redis.call('ZADD', due, text(now + delay), id)
+  return {'retrying'}
+end
+
+redis.call('ZREM', due, id)
+redis.call('HSET', key, 'ended', text(now))
+redis.call('EXPIRE', key, keep)
+if redis.call('HGET', flight, action.child) == id then redis.call('HDEL', flight, action.child) end
+redis.call('HSET', last, action.child, cjson.encode({id = id, name = action.name, outcome = outcome, ended = now,
+  attempt = attempt, error = why}))
+count(counters, 'supervisor_actions_completed_total|supervisor=' .. action.supervisor .. '|status=' .. outcome)
+return {outcome, dirty(control, outbox, entries, action.supervisor)}

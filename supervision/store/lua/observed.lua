@@ -1,0 +1,38 @@
+-- observed(control, observed, seen, errors, slow, outbox, entries, events, counters; supervisor, sequence, at, looks, slow, slow_ms) -> {changed, entry}
+local control, observed, seen, errors, slow = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local outbox, entries, events, counters = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local supervisor, sequence, at = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local changed, mark = 0, ARGV[2] .. ':' .. at
+
+local function failed(child, why)
+  if redis.call('HGET', errors, child) == why then return end
+  redis.call('HSET', errors, child, why)
+  event(events, 0, {'kind', 'observation', 'subject', supervisor .. '/' .. child, 'before', '', 'after', 'failed',
+    'reason', why, 'attempt', '0', 'actor', 'collector'})
+end
+
+local function good(child, document)
+  redis.call('HSET', seen, child, mark)
+  if redis.call('HDEL', errors, child) == 1 then
+    event(events, 0, {'kind', 'observation', 'subject', supervisor .. '/' .. child, 'before', 'failed', 'after', 'good',
+      'reason', 'observed again', 'attempt', '0', 'actor', 'collector'})
+  end
+  if redis.call('HGET', observed, child) ~= document then
+    redis.call('HSET', observed, child, document)
+    changed = changed + 1
+  end
+end
+
+for _, look in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local child, document, why = look[1], look[2], look[3]
+  local last = redis.call('HGET', seen, child)
+  redis.call('HDEL', slow, child)
+  if last and tonumber(string.match(last, '^%d+')) >= sequence then
+    count(counters, 'supervisor_observations_refused_total|supervisor=' .. supervisor)
+  elseif why ~= '' then failed(child, why)
+  else good(child, document) end
+end
+for _, child in ipairs(cmsgpack.unpack(ARGV[5])) do redis.call('HSET', slow, child, text(now + tonumber(ARGV[6]))) end
+
+if changed == 0 then return {0} end
+return {changed, dirty(control, outbox, entries, supervisor)}

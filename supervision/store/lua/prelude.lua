@@ -1,0 +1,54 @@
+-- prelude: what every script shares; time, growing numbers, history, counters, outbox, wake-ups, reservations
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local now = now_ms()
+
+local function text(number) return string.format('%.0f', number) end
+
+-- Growing across a failover that lost the last writes: never below the clock.
+local function grown(last) return math.max((tonumber(last) or 0) + 1, now) end
+
+local function hash(key)
+  local flat, found = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do found[flat[i]] = flat[i + 1] end
+  return found
+end
+
+local function count(counters, name, by) redis.call('HINCRBY', counters, name, by or 1) end
+
+local function event(events, epoch, fields)
+  redis.call('XADD', events, '*', 'at', text(now), 'epoch', text(epoch or 0), unpack(fields))
+end
+
+-- An entry is the message to send and all that is needed to send it; its id is never used twice.
+local function enqueue(outbox, entries, id, kind, subject, timeout_ms)
+  local entry = cjson.encode({id, kind, subject, timeout_ms or 0})
+  redis.call('ZADD', outbox, text(now), id)
+  redis.call('HSET', entries, id, entry)
+  return entry
+end
+
+-- Marks the supervisor dirty. Sends one wake unless one is on its way or a tick is at work, whose commit will see it.
+local function dirty(control, outbox, entries, supervisor)
+  local version = redis.call('HINCRBY', control, 'dirty', 1)
+  local state = redis.call('HMGET', control, 'waking', 'lease_until')
+  if state[1] == '1' or (tonumber(state[2]) or 0) > now then return nil end
+  redis.call('HSET', control, 'waking', '1')
+  return enqueue(outbox, entries, 'tick:' .. supervisor .. ':' .. text(version), 'tick', supervisor)
+end
+
+-- The child's only slot, the action's record, when a sweep must look, and the message: all or nothing.
+local function reserve(keys, supervisor, wish, actor, epoch)
+  redis.call('HSET', keys.flight, wish.child, wish.id)
+  redis.call('HSET', keys.action, 'id', wish.id, 'supervisor', supervisor, 'child', wish.child, 'name', wish.action,
+    'params', wish.params, 'reason', wish.reason, 'incident', wish.incident, 'actor', actor, 'state', 'queued',
+    'attempt', 0, 'retries', wish.retries, 'timeout_ms', wish.timeout_ms, 'fence', 0, 'created', text(now), 'sent', 1)
+  redis.call('ZADD', keys.due, text(now + wish.look_again_ms), wish.id)
+  count(keys.counters, 'supervisor_actions_enqueued_total|supervisor=' .. supervisor .. '|action_type=' .. wish.action)
+  event(keys.events, epoch, {'kind', 'action', 'subject', supervisor .. '/' .. wish.child, 'before', '', 'after', 'queued',
+    'reason', wish.action .. ': ' .. wish.reason, 'action', wish.id, 'attempt', '0', 'actor', actor})
+  return enqueue(keys.outbox, keys.entries, 'act:' .. wish.id .. ':1', 'act', wish.id, wish.timeout_ms)
+end

@@ -1,0 +1,77 @@
+"""What is declared, as the processes that own the code have told it; enough for those that do not have it."""
+
+import msgspec
+
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.scripts import Scripts
+from supervision.supervisor import Supervisor
+
+
+class DeclaredAction(msgspec.Struct, frozen=True):
+    """An action's limits."""
+
+    timeout_ms: int
+    retries: int
+
+
+class DeclaredChild(msgspec.Struct, frozen=True):
+    """A child, its kind, its states by phase and its actions by name."""
+
+    kind: str
+    states: dict[str, str]
+    actions: dict[str, DeclaredAction]
+
+
+class DeclaredSupervisor(msgspec.Struct, frozen=True):
+    """A supervisor and its children, in declared order."""
+
+    name: str
+    interval_ms: int
+    stale_after_ms: int
+    max_attempts: int
+    checks: tuple[str, ...]
+    children: dict[str, DeclaredChild]
+
+
+class Registry:
+    """Declarations by supervisor name."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._client = scripts.client
+        self._key = keys.supervisors
+
+    def declare(self, supervisor: Supervisor) -> None:
+        """Tell what ``supervisor`` is; the last one to tell wins."""
+        with translated("declare"):
+            self._client.hset(self._key, supervisor.name, msgspec.json.encode(_declared(supervisor)))
+
+    def all(self) -> dict[str, DeclaredSupervisor]:
+        """Every declaration, by name in alphabetical order."""
+        with translated("declarations"):
+            found: dict[bytes, bytes] = self._client.hgetall(self._key)  # type: ignore[assignment] # the sync client answers the value itself
+        return {
+            name.decode(): msgspec.json.decode(text, type=DeclaredSupervisor) for name, text in sorted(found.items())
+        }
+
+
+def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
+    return DeclaredSupervisor(
+        name=supervisor.name,
+        interval_ms=supervisor.interval_ms,
+        stale_after_ms=supervisor.stale_after_ms,
+        max_attempts=supervisor.max_attempts,
+        checks=tuple(check.name for check in supervisor.checks),
+        children={
+            name: DeclaredChild(
+                kind=child.kind,
+                states={spec.name: spec.phase.value for spec in child.states.values()},
+                actions={
+                    spec.name: DeclaredAction(spec.timeout_ms, spec.retries)
+                    for action in child.actions
+                    if (spec := child.spec(action))
+                },
+            )
+            for name, child in supervisor.children.items()
+        },
+    )

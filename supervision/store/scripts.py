@@ -1,0 +1,41 @@
+"""The scripts: one operation per file in ``lua/``, each preceded by ``prelude.lua`` when it is sent.
+
+`NAMES` is the list of everything that changes state in one step; the kill tests take their steps from it.
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+from supervision.store.connection import translated
+
+_FOLDER = files("supervision.store") / "lua"
+_PRELUDE = "prelude"
+
+NAMES: tuple[str, ...] = tuple(
+    sorted(
+        entry.name.removesuffix(".lua")
+        for entry in _FOLDER.iterdir()
+        if entry.name.endswith(".lua") and entry.name != f"{_PRELUDE}.lua"
+    )
+)
+
+
+def source(name: str) -> str:
+    """The whole text of one script, as the server gets it."""
+    return "\n".join((_FOLDER / f"{part}.lua").read_text() for part in (_PRELUDE, name))
+
+
+class Scripts:
+    """All scripts of one connection; loads a script when the server does not have it (yet, or any more)."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self._scripts = {name: client.register_script(source(name)) for name in NAMES}
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run one script; `StoreUnavailable` if it is unknown whether it ran."""
+        with translated(name):
+            return self._scripts[name](keys=keys, args=args)

@@ -1,0 +1,30 @@
+"""The store: one connection, one namespace, one object per noun."""
+
+from supervision.store.actions import Actions
+from supervision.store.connection import connect
+from supervision.store.history import History
+from supervision.store.keys import DEFAULT_NAMESPACE, Keys
+from supervision.store.observations import Observations
+from supervision.store.outbox import Outbox
+from supervision.store.registry import Registry
+from supervision.store.scripts import Scripts
+from supervision.store.ticks import Ticks
+
+
+class Store:
+    """Everything under ``namespace`` at ``url``; connects on first use, is not shared across a fork."""
+
+    def __init__(self, url: str, namespace: str = DEFAULT_NAMESPACE) -> None:
+        self.client = connect(url)
+        self.keys = Keys(namespace)
+        self.scripts = Scripts(self.client)
+        self.ticks = Ticks(self.scripts, self.keys)
+        self.observations = Observations(self.scripts, self.keys)
+        self.actions = Actions(self.scripts, self.keys)
+        self.outbox = Outbox(self.scripts, self.keys)
+        self.history = History(self.scripts, self.keys)
+        self.registry = Registry(self.scripts, self.keys)
+
+    def close(self) -> None:
+        """Close the connections; using the store again opens new ones."""
+        self.client.close()

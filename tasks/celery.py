@@ -1,0 +1,38 @@
+"""The app: Celery as configured in ``celeryconfig.py``, on a transport that survives the store, with our worker steps.
+
+Beat's entries are made from the declared supervisors, so that nothing has to be scheduled by hand.
+"""
+
+from celery import Celery
+
+from supervision.engine import publish, steps, transport
+from tasks import wiring
+
+transport.install()
+app = Celery("tasks")
+app.config_from_object("celeryconfig")
+steps.install(app)
+
+EXPIRES_S = 60.0
+"""Bounds what piles up while no worker is there. Never as short as a tick: it compares two machines' clocks."""
+
+DUE_EVERY_S = 1.0
+OUTBOX_EVERY_S = 1.0
+HISTORY_EVERY_S = 300.0
+
+
+@app.on_after_finalize.connect
+def schedule(sender: Celery, **_signal: object) -> None:
+    """Give beat one tick and one collection per supervisor and interval, and the sweeps."""
+    for name, supervisor in wiring.supervisors(sender).items():
+        seconds = supervisor.interval_ms / 1000
+        _every(sender, seconds, publish.TICK, name)
+        _every(sender, seconds, publish.COLLECT, name)
+    _every(sender, DUE_EVERY_S, publish.SWEEP, "due")
+    _every(sender, OUTBOX_EVERY_S, publish.SWEEP, "outbox")
+    _every(sender, HISTORY_EVERY_S, publish.SWEEP, "history")
+
+
+def _every(sender: Celery, seconds: float, task: str, argument: str) -> None:
+    signature = sender.signature(task, args=(argument,), immutable=True)
+    sender.add_periodic_task(seconds, signature, name=f"{task} {argument}", expires=EXPIRES_S, ignore_result=True)

@@ -1,0 +1,60 @@
+"""The composition root: reads the configuration, loads the user's modules, hands store and publisher to the runtime.
+
+Each process builds its own runtime when its first task runs: connections and threads do not survive a fork.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TypeVar
+
+import structlog
+from celery import Celery, current_app
+
+from supervision import settings
+from supervision.engine.publish import CeleryPublisher
+from supervision.errors import InvalidDeclaration, StoreUnavailable
+from supervision.runtime import Runtime
+from supervision.store.store import Store
+from supervision.supervisor import Supervisor
+
+_T = TypeVar("_T")
+_log = structlog.get_logger("supervision")
+_runtimes: dict[int, Runtime] = {}
+
+
+def supervisors(app: Celery) -> Mapping[str, Supervisor]:
+    """Every `Supervisor` that is a global of a module in ``supervision_imports``, by name."""
+    found: dict[str, Supervisor] = {}
+    for module in settings.read(app.conf).imports:
+        for value in vars(import_module(module)).values():
+            if isinstance(value, Supervisor) and found.setdefault(value.name, value) is not value:
+                raise InvalidDeclaration(f"{module}: a second supervisor is named {value.name!r}; names are unique")
+    return found
+
+
+def runtime() -> Runtime:
+    """The runtime of this process."""
+    found = _runtimes.get(os.getpid())
+    if found is None:
+        found = build(current_app)
+        found.declare()
+        _runtimes.clear()
+        _runtimes[os.getpid()] = found
+    return found
+
+
+def build(app: Celery) -> Runtime:
+    """A runtime for what ``app`` is configured with."""
+    configured = settings.read(app.conf)
+    store = Store(configured.store_url, configured.namespace)
+    return Runtime(store, CeleryPublisher(app), supervisors(app))
+
+
+def unless_store_is_away(use_case: Callable[[Runtime], _T]) -> _T | None:
+    """Run ``use_case``; while the store is unreachable do nothing, say so, and let the next message try again."""
+    try:
+        return use_case(runtime())
+    except StoreUnavailable as error:
+        _log.warning("store_unavailable", error=str(error))
+        return None

@@ -1,0 +1,123 @@
+"""Fixtures for everyone: real servers, a namespace per test, and a look at what a run leaves behind.
+
+- A session has one server per kind. Tests share it and never flush it; each writes under its own `namespace`.
+- A test that stops, kills or pauses a server makes one of its own with `make_store`.
+- A server that is missing fails the test, it does not skip it.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from waiting import until
+
+from supervision.server import EmbeddedStore
+
+SESSION_MARK = "SUPERVISION_TEST_SESSION"
+"""Every process that a test starts inherits this variable, unless it is started with an environment of its own."""
+
+LEFT_BEHIND = pytest.StashKey[list[str]]()
+
+END_S = 10.0
+"""Seconds for processes to be gone after the last test: guards notice within one that their parent let go."""
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark this run's processes; a pytest that a test starts must not write into this run's report."""
+    os.environ[SESSION_MARK] = uuid.uuid4().hex
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    config.stash[LEFT_BEHIND] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a process is still there that one of its tests started; end it, by its own pid."""
+    with suppress(AssertionError):
+        until(lambda: not _marked_processes(), timeout=END_S)
+    for process in _marked_processes():
+        with suppress(psutil.Error):
+            session.config.stash[LEFT_BEHIND].append(f"{process.pid} {' '.join(process.cmdline())}")
+            process.kill()
+    if session.config.stash[LEFT_BEHIND]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which processes were left behind."""
+    if config.stash[LEFT_BEHIND]:
+        terminalreporter.section("processes left behind by tests (the run fails, they were killed)", red=True)
+        for line in config.stash[LEFT_BEHIND]:
+            terminalreporter.line(line)
+
+
+def _marked_processes() -> list[psutil.Process]:
+    """What runs with this session's mark, this process and zombies aside."""
+    mark, found = os.environ[SESSION_MARK], []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(SESSION_MARK) == mark:
+                found.append(process)
+    return found
+
+
+def required(program: str, package: str) -> Path:
+    """Where ``program`` is, or a failure that names the Debian ``package`` with it."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.fail(f"{program} is not on PATH; tests marked `servers` need it: apt-get install {package}")
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """The session's Valkey: the server that the package brings."""
+    with EmbeddedStore(tmp_path_factory.mktemp("valkey") / "store") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """The session's Redis: Debian's, 7.0, the oldest server that we promise to work with."""
+    binary = required("redis-server", "redis-server")
+    with EmbeddedStore(tmp_path_factory.mktemp("redis") / "store", binary=binary) as store:
+        yield store
+
+
+@pytest.fixture(scope="session", params=["valkey", pytest.param("redis", marks=pytest.mark.servers)])
+def server(request: pytest.FixtureRequest) -> EmbeddedStore:
+    """A server of each kind in turn: what holds on one must hold on the other."""
+    store = request.getfixturevalue(f"{request.param}_server")
+    assert isinstance(store, EmbeddedStore)
+    return store
+
+
+@pytest.fixture(scope="session")
+def store_url(valkey_server: EmbeddedStore) -> str:
+    """Where the session's Valkey answers; write under `namespace` only."""
+    return valkey_server.url
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> str:
+    """A prefix for keys that no other test has; readable, so that a left-over key tells whose it is."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:40]}-{next(_numbers)}"
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Iterator[Callable[..., EmbeddedStore]]:
+    """Makes started servers of the test's own, in folders of their own; they end with the test."""
+    with ExitStack() as stack:
+
+        def make(**options: Path | int) -> EmbeddedStore:
+            folder = tmp_path / f"store-{next(_numbers)}"
+            return stack.enter_context(EmbeddedStore(folder, **options))  # type: ignore[arg-type]  # the caller's
+
+        yield make

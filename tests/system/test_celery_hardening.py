@@ -1,0 +1,177 @@
+"""Nothing hangs on a store that is gone or silent, nothing is lost at SIGTERM, and no pool is used beyond its means."""
+
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import kombu.exceptions
+import pytest
+import redis
+from celery_processes import CeleryProcess, Worker, ended, lines, until
+from hardened_app import hardened
+
+from supervision.engine.flower import flower_arguments
+from supervision.server import EmbeddedStore
+
+PUBLISH_PROMISE_S = 15
+LATENESS_S = 15
+"""Seconds for which a loaded machine may keep everybody from running."""
+
+SOFT_S = 2
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("hardening") / "store") as server:
+        yield server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def seconds_until_publishing_fails(url: str) -> float:
+    with hardened(url) as app:
+        began = time.monotonic()
+        with pytest.raises(kombu.exceptions.OperationalError):
+            app.send_task("probe.mark", ("/nowhere", "lost"), queue="probe.publish")
+        return time.monotonic() - began
+
+
+def test_publishing_to_a_dead_port_fails_in_time() -> None:
+    assert seconds_until_publishing_fails(f"redis://127.0.0.1:{free_port()}/0") < PUBLISH_PROMISE_S
+
+
+def test_publishing_and_beat_do_not_hang_on_a_store_that_is_silent(store: EmbeddedStore, tmp_path: Path) -> None:
+    beat = CeleryProcess(
+        tmp_path,
+        "hardened_app",
+        "beat",
+        "-l",
+        "INFO",
+        "-s",
+        str(tmp_path / "schedule"),
+        SUPERVISION_STORE_URL=store.url,
+    )
+    with ended(beat), redis.Redis.from_url(store.url) as client:
+        until(lambda: client.llen("probe.beat") >= 1, "beat publishes")
+        with paused(store.pid):
+            took = seconds_until_publishing_fails(store.url)
+            beat.await_log("(?i)error.*probe|Message Error", within=PUBLISH_PROMISE_S + LATENESS_S)
+        before = client.llen("probe.beat")
+        until(lambda: client.llen("probe.beat") > before + 1, "beat goes on")
+        assert beat.alive
+    # Slack for a machine that ran something else: a hang would have lasted as long as the pause.
+    assert took < PUBLISH_PROMISE_S + LATENESS_S
+
+
+def test_direct_queues_need_no_binding_table(store: EmbeddedStore, tmp_path: Path) -> None:
+    worker = Worker(tmp_path, store.url, "supervision.ticks", slots=1)
+    with ended(worker), hardened(store.url) as app, redis.Redis.from_url(store.url) as client:
+        worker.await_ready()
+        client.flushdb()
+        app.send_task("probe.mark", (str(tmp_path), "after"), queue="supervision.ticks")
+        until(lambda: lines(tmp_path, "after"), "published and consumed")
+        app.send_task("probe.mark", (str(tmp_path), "elsewhere"), queue="supervision.sweeps")
+        assert client.llen("supervision.sweeps") == 1, "one message lands in one queue"
+        assert client.llen("supervision.actions") == 0
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["main process", "every process, as systemd may do"])
+def test_sigterm_hands_running_work_to_another_worker_at_once(
+    store: EmbeddedStore, tmp_path: Path, whole_group: bool
+) -> None:
+    queue = f"probe.term{int(whole_group)}"
+    # REMAP_SIGTERM is not set for these workers: they see to it themselves.
+    first = Worker(tmp_path, store.url, queue, slots=1, PROBE_SOFT_S=str(SOFT_S))
+    second = Worker(tmp_path, store.url, queue, slots=1, PROBE_SOFT_S=str(SOFT_S))
+    with ended(first, second), hardened(store.url) as app:
+        first.await_ready()
+        second.await_ready()
+        app.send_task("probe.hold", (str(tmp_path), "long", "never"), queue=queue)
+        until(lambda: lines(tmp_path, "long"), "started")
+        holder = first if first.logged("received") else second
+        if whole_group:
+            os.killpg(holder.pid, signal.SIGTERM)
+        else:
+            holder.send(signal.SIGTERM)
+        holder.wait(within=SOFT_S + LATENESS_S)
+        # The visibility timeout is a minute: within these seconds it can only have been handed back.
+        until(lambda: len(lines(tmp_path, "long")) == 2, "the other one runs it", within=LATENESS_S)
+        assert "finished" not in "".join(lines(tmp_path, "long"))
+
+
+def test_work_that_ends_within_the_soft_timeout_is_finished_once(store: EmbeddedStore, tmp_path: Path) -> None:
+    worker = Worker(tmp_path, store.url, "probe.soft", slots=1, PROBE_SOFT_S="30")
+    with ended(worker), hardened(store.url) as app, redis.Redis.from_url(store.url) as client:
+        worker.await_ready()
+        app.send_task("probe.hold", (str(tmp_path), "short", "go"), queue="probe.soft")
+        until(lambda: lines(tmp_path, "short"), "started")
+        worker.send(signal.SIGTERM)
+        worker.await_log("Initiating Soft Shutdown")
+        (tmp_path / "go").touch()
+        worker.wait(within=30 + LATENESS_S)
+        assert [line.split()[0] for line in lines(tmp_path, "short")] == ["started", "finished"]
+        assert client.llen("probe.soft") == 0
+
+
+def test_somebody_who_unsets_the_remapping_gets_celerys_own_shutdown(store: EmbeddedStore, tmp_path: Path) -> None:
+    worker = Worker(tmp_path, store.url, "probe.warm", slots=1, REMAP_SIGTERM="")
+    with ended(worker):
+        worker.await_ready()
+        worker.send(signal.SIGTERM)
+        worker.wait(within=LATENESS_S)
+        assert worker.logged("Warm shutdown")
+
+
+def test_green_pools_are_refused_for_our_queues_and_only_for_them(store: EmbeddedStore, tmp_path: Path) -> None:
+    green = {"PROBE_POOL": "green_pool:GreenPool"}
+    ours = Worker(tmp_path, store.url, "supervision.actions,theirs", **green)
+    theirs = Worker(tmp_path, store.url, "theirs", **green)
+    with ended(ours, theirs):
+        assert ours.wait(within=60) == 1
+        assert ours.logged("cannot serve supervision.actions: it never returns the messages")
+        assert not ours.logged("Traceback")
+        theirs.await_ready()
+        assert not theirs.logged("cannot serve")
+
+
+@pytest.mark.parametrize(("pool", "warnings"), [("threads", 1), ("solo", 1), ("prefork", 0)])
+def test_pools_without_hard_limits_say_so_once(store: EmbeddedStore, tmp_path: Path, pool: str, warnings: int) -> None:
+    worker = Worker(tmp_path, store.url, "supervision.actions", pool=pool)
+    with ended(worker):
+        worker.await_ready()
+        assert worker.logged(f"The {pool} pool does not enforce time limits on supervision.actions") == warnings
+
+
+def test_flower_starts_with_our_arguments(store: EmbeddedStore, tmp_path: Path) -> None:
+    port = free_port()
+    flower = CeleryProcess(tmp_path, "hardened_app", *flower_arguments(port), SUPERVISION_STORE_URL=store.url)
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=5) as answer:
+                return bool(answer.read() == b"OK")
+        except OSError:
+            assert flower.alive, flower.log
+            return False
+
+    with ended(flower):
+        until(healthy, lambda: f"Flower answers:\n{flower.log}")
+        assert not flower.logged("(?i)unknown|unrecognized|error")

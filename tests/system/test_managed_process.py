@@ -1,0 +1,577 @@
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from waiting import until
+
+from supervision.errors import ActionFailed, Conflict, InvalidDeclaration, NotRetryable, Superseded
+from supervision.kinds import launch
+from supervision.kinds.files import file_name
+from supervision.kinds.managed import ManagedProcess
+
+PATIENCE = 30.0
+"""Seconds; far more than anything here takes on an idle machine."""
+
+STARTER = """
+import sys
+from pathlib import Path
+from supervision.errors import SupervisionError
+from supervision.kinds.managed import ManagedProcess
+path, folder, verb, fence, timeout, *command = sys.argv[1:]
+process = ManagedProcess(path, command, folder=Path(folder))
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    print(getattr(process, verb)(int(fence), timeout=float(timeout)).pid, flush=True)
+except SupervisionError as error:
+    print(type(error).__name__, flush=True)
+"""
+
+IGNORES_TERM = "trap '' TERM; echo ready; sleep {} & while :; do sleep 0.05; done"
+"""A shell that ignores SIGTERM, and so does the helper that it starts in its group."""
+
+_numbers = itertools.count(random.SystemRandom().randrange(10**9) * 1000)
+
+
+class Starter:
+    """Another process that starts or stops a child's process when it is told to; in a session of its own."""
+
+    def __init__(self, process: ManagedProcess, verb: str, fence: int, timeout: float = PATIENCE) -> None:
+        self.popen = subprocess.Popen(
+            [
+                *(sys.executable, "-c", STARTER, process.path, str(process.folder), verb, str(fence), str(timeout)),
+                *process.command,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.path = process.path
+
+    def go(self) -> "Starter":
+        assert self.popen.stdout is not None
+        assert self.popen.stdin is not None
+        assert self.popen.stdout.readline() == "ready\n"
+        self.popen.stdin.write("go\n")
+        self.popen.stdin.flush()
+        return self
+
+    def answer(self) -> str:
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().strip()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def end(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "processes"
+
+
+Make = Callable[..., ManagedProcess]
+
+
+@pytest.fixture
+def make(folder: Path) -> Iterator[Make]:
+    made: list[ManagedProcess] = []
+
+    def make(*command: str, **options: Any) -> ManagedProcess:  # noqa: ANN401 - those of ManagedProcess
+        number = next(_numbers)
+        # A last argument that nobody reads makes every command line one of a kind on this machine.
+        unique = [*command, f"number-{number}"] if command else ["sleep", f"600.{number}"]
+        made.append(ManagedProcess(f"plant/p-{number}", unique, folder=folder, **options))
+        return made[-1]
+
+    yield make
+    for process in made:
+        until(no_launcher_of(process))
+        for found in running(process):
+            os.killpg(found, signal.SIGKILL)
+        process.stop(sys.maxsize, timeout=0)
+
+
+@pytest.fixture
+def starter() -> Iterator[Callable[..., Starter]]:
+    made: list[Starter] = []
+
+    def start(*arguments: object) -> Starter:
+        made.append(Starter(*arguments))  # type: ignore[arg-type]  # the class checks them
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
+
+
+def running(process: ManagedProcess) -> list[int]:
+    """All processes of this machine that run the child's command, zombies aside."""
+    return [found.pid for found, command in command_lines() if command == list(process.command)]
+
+
+def launchers(process: ManagedProcess) -> list[int]:
+    """Launchers of this child, and processes that they forked and that have not yet become the command."""
+    return [found.pid for found, command in command_lines() if command[-2:] == [launch.__file__, process.path]]
+
+
+def no_launcher_of(process: ManagedProcess) -> Callable[[], bool]:
+    return lambda: not launchers(process)
+
+
+def command_lines() -> Iterator[tuple[psutil.Process, list[str]]]:
+    for found in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            yield found, found.cmdline()
+
+
+def output_holds(process: ManagedProcess, text: str) -> Callable[[], bool]:
+    return lambda: text in process.output_file.read_text()
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def write_record(process: ManagedProcess, record: launch.Record) -> Path:
+    process.folder.mkdir(mode=0o700, exist_ok=True)
+    file = process.folder / f"{file_name(process.path)}.json"
+    launch.write_record(file, record)
+    return file
+
+
+# What it is for
+
+
+def test_a_process_that_was_never_started_does_not_run(make: Make) -> None:
+    status = make().status()
+    assert (status.running, status.pid, status.started, status.fence) == (False, None, None, 0)
+
+
+def test_a_started_process_runs_and_is_what_the_record_names(make: Make) -> None:
+    process = make()
+    status = process.start(7, timeout=PATIENCE)
+    assert status.running
+    assert status.fence == 7
+    assert running(process) == [status.pid]
+    assert process.status() == status
+
+
+def test_a_second_start_adopts_the_running_process_and_keeps_the_higher_fence(make: Make) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE)
+    again = process.start(2, timeout=PATIENCE)
+    assert (again.pid, again.started, again.fence) == (first.pid, first.started, 2)
+    assert running(process) == [first.pid]
+
+
+def test_a_killed_process_is_seen_at_once_and_another_one_can_be_started(make: Make) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: not process.status().running)
+    second = process.start(1, timeout=PATIENCE)
+    assert second.started != first.started
+    assert running(process) == [second.pid]
+
+
+def test_a_stopped_process_is_gone_and_stopping_again_is_no_error(make: Make) -> None:
+    process = make()
+    process.start(1, timeout=PATIENCE)
+    for fence in (1, 2):
+        assert process.stop(fence, timeout=PATIENCE).running is False
+        assert running(process) == []
+    assert process.status().fence == 2
+
+
+def test_output_goes_to_the_file_of_the_child_and_later_output_is_appended(make: Make, folder: Path) -> None:
+    process = make("sh", "-c", "echo out; echo err >&2; read line || echo nothing to read; exec sleep 600")
+    for times in (1, 2):
+        process.start(1, timeout=PATIENCE)
+        until(output_holds(process, "out\nerr\nnothing to read\n" * times))
+        process.stop(1, timeout=PATIENCE)
+    assert process.output_file.parent == folder
+
+
+def test_a_large_output_is_put_aside_once_at_the_next_start(make: Make) -> None:
+    process = make("sh", "-c", "echo new; exec sleep 600")
+    process.folder.mkdir(mode=0o700)
+    with process.output_file.open("wb") as output:
+        output.truncate(launch.OUTPUT_LIMIT + 1)
+    process.start(1, timeout=PATIENCE)
+    until(output_holds(process, "new\n"))
+    assert process.output_file.with_name(f"{process.output_file.name}.1").stat().st_size == launch.OUTPUT_LIMIT + 1
+
+
+def test_environment_and_working_folder_are_those_that_were_given(make: Make, tmp_path: Path) -> None:
+    process = make("sh", "-c", "echo $COLOUR in $PWD", env={"COLOUR": "red", "PATH": "/bin"}, cwd=tmp_path)
+    process.start(1, timeout=PATIENCE)
+    until(output_holds(process, f"red in {tmp_path}\n"))
+
+
+def test_the_process_has_its_own_session_and_no_ignored_or_blocked_signals(make: Make) -> None:
+    process = make("sh", "-c", "grep -E 'SigBlk|SigIgn' /proc/self/status; echo ready; exec sleep 600")
+    pid = process.start(1, timeout=PATIENCE).pid
+    assert pid is not None
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+    until(output_holds(process, "ready"))
+    assert {line.split()[1] for line in process.output_file.read_text().splitlines()[:2]} == {"0" * 16}
+
+
+# Identity
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_recycled_pid_is_not_our_process_and_is_not_signalled(make: Make, stranger: subprocess.Popen[bytes]) -> None:
+    process = make()
+    other_start = f"{launch.start_identity(stranger.pid)}0"
+    write_record(process, launch.Record(fence=1, pid=stranger.pid, started=other_start, mark="x"))
+    assert not process.status().running
+    assert not process.stop(2, timeout=PATIENCE).running
+    assert process.start(3, timeout=PATIENCE).pid != stranger.pid
+    assert stranger.poll() is None
+
+
+def test_a_zombie_is_not_running(make: Make, stranger: subprocess.Popen[bytes]) -> None:
+    process = make()
+    write_record(process, launch.Record(fence=1, pid=stranger.pid, started=launch.start_identity(stranger.pid)))
+    assert process.status().running
+    os.kill(stranger.pid, signal.SIGKILL)
+    until(lambda: psutil.Process(stranger.pid).status() == psutil.STATUS_ZOMBIE)
+    assert not process.status().running
+    assert not process.stop(2, timeout=PATIENCE).running
+    assert process.start(3, timeout=PATIENCE).running
+
+
+# Stopping
+
+
+def test_a_process_that_ignores_sigterm_is_killed_after_the_timeout_with_its_group(make: Make) -> None:
+    helper = f"600.{next(_numbers)}"
+    process = make("sh", "-c", IGNORES_TERM.format(helper))
+    process.start(1, timeout=PATIENCE)
+    until(output_holds(process, "ready"))
+    until(lambda: running_helper(helper))
+    before = time.monotonic()
+    assert not process.stop(1, timeout=0.5).running
+    assert time.monotonic() - before >= 0.5
+    assert running(process) == []
+    assert running_helper(helper) == []
+
+
+def running_helper(helper: str) -> list[int]:
+    return [found.pid for found, command in command_lines() if command == ["sleep", helper]]
+
+
+def test_a_stop_waits_for_helpers_that_outlive_their_leader(make: Make) -> None:
+    process = make(
+        "sh", "-c", "(trap 'sleep 0.5; echo helper done; exit' TERM; echo ready; while :; do sleep 0.05; done) & wait"
+    )
+    process.start(1, timeout=PATIENCE)
+    until(output_holds(process, "ready"))
+    process.stop(1, timeout=PATIENCE)
+    assert "helper done" in process.output_file.read_text()
+
+
+def test_what_a_killed_leader_left_is_ended_before_the_next_start(make: Make) -> None:
+    helper = f"600.{next(_numbers)}"
+    process = make("sh", "-c", f"sleep {helper} & wait")
+    pid = process.start(1, timeout=PATIENCE).pid
+    assert pid is not None
+    first = until(lambda: running_helper(helper))
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not process.status().running)
+    assert running_helper(helper) == first
+    process.start(2, timeout=PATIENCE)
+    second = until(lambda: running_helper(helper))
+    assert len(second) == 1
+    assert second != first
+
+
+def test_a_paused_process_runs_and_can_be_stopped_gracefully(make: Make) -> None:
+    process = make("sh", "-c", "trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.05; done")
+    pid = process.start(1, timeout=PATIENCE).pid
+    assert pid is not None
+    until(output_holds(process, "ready"))
+    os.killpg(pid, signal.SIGSTOP)
+    assert process.status().running
+    process.stop(1, timeout=PATIENCE)
+    assert "bye" in process.output_file.read_text()
+
+
+# Fences and locks
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_a_caller_with_an_old_fence_is_refused_and_changes_nothing(make: Make, verb: str) -> None:
+    process = make()
+    status = process.start(5, timeout=PATIENCE)
+    with pytest.raises(Superseded, match="fence 4 is old, fence 5 has been here"):
+        getattr(process, verb)(4, timeout=PATIENCE)
+    assert process.status() == status
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_a_lock_that_is_not_free_in_time_is_a_conflict_that_names_it(make: Make, folder: Path, verb: str) -> None:
+    process = make()
+    process.start(1, timeout=PATIENCE)
+    file = folder / f"{file_name(process.path)}.lock"
+    lock = launch.take_lock(file, time.monotonic())
+    assert lock is not None
+    with pytest.raises(Conflict, match="not free in time") as refusal:
+        getattr(process, verb)(2, timeout=0.2)
+    assert str(file) in str(refusal.value)
+    launch.release_lock(lock)
+    assert getattr(process, verb)(2, timeout=PATIENCE).fence == 2
+
+
+def test_eight_starters_at_once_make_one_process(make: Make, starter: Callable[..., Starter]) -> None:
+    process = make()
+    starters = [starter(process, "start", 3) for _ in range(8)]
+    answers = {one.go().answer() for one in starters}
+    assert answers == {str(process.status().pid)}
+    assert running(process) == [process.status().pid]
+
+
+def test_starters_and_stoppers_at_once_leave_at_most_one_process(make: Make, starter: Callable[..., Starter]) -> None:
+    process = make()
+    mixed = [starter(process, verb, fence) for fence, verb in enumerate(["start", "stop", "start"] * 3, 1)]
+    answers = [one.go() for one in mixed]
+    for one in answers:
+        assert one.answer() in {"None", "Superseded", "Conflict"} | {str(pid) for pid in psutil.pids()}
+    final = process.start(10, timeout=PATIENCE)
+    assert running(process) == [final.pid]
+
+
+# Starters that are killed and paused
+
+
+def test_the_process_survives_kill_9_of_its_starter_and_of_the_whole_group(
+    make: Make, starter: Callable[..., Starter]
+) -> None:
+    process = make()
+    one = starter(process, "start", 1).go()
+    assert one.answer() == str(process.status().pid)
+    os.killpg(one.popen.pid, signal.SIGKILL)
+    one.popen.wait()
+    assert running(process) == [process.status().pid]
+
+
+@pytest.mark.parametrize("also_the_launcher", [False, True])
+def test_a_starter_killed_at_any_moment_leaves_nothing_or_the_one_recorded_process(
+    make: Make, starter: Callable[..., Starter], *, also_the_launcher: bool
+) -> None:
+    processes = [make() for _ in range(16)]
+    starters = [starter(process, "start", 1) for process in processes]
+    for step, (process, one) in enumerate(zip(processes, starters, strict=True)):
+        one.go()
+        time.sleep(step * 0.003)  # the moment of the kill is what this test varies
+        one.signal(signal.SIGKILL)
+        if also_the_launcher:
+            kill(*launchers(process))
+    for process in processes:
+        until(no_launcher_of(process))
+        left = running(process)
+        assert left == ([process.status().pid] if process.status().running else [])
+        final = process.start(2, timeout=PATIENCE)
+        assert running(process) == [final.pid]
+        assert left in ([], [final.pid])
+
+
+def test_a_launcher_without_a_whole_request_does_nothing(folder: Path) -> None:
+    asked = {"lock": str(folder / "x.lock"), "patience": 1}
+    for request in (b"", json.dumps(asked).encode()[:-5]):
+        done = subprocess.run([sys.executable, "-I", launch.__file__], input=request, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (1, b"")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.02, 0.03, 0.05])
+def test_a_paused_starter_with_an_old_fence_changes_nothing_when_it_goes_on(
+    make: Make, starter: Callable[..., Starter], delay: float
+) -> None:
+    process = make()
+    old = starter(process, "start", 1).go()
+    time.sleep(delay)  # the moment of the pause is what this test varies
+    old.signal(signal.SIGSTOP)
+    process.start(2, timeout=PATIENCE)
+    after = process.stop(3, timeout=PATIENCE)
+    old.signal(signal.SIGCONT)
+    assert old.answer()  # refused; or it had already done its work, before the others
+    assert process.status() == after
+    assert running(process) == []
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.02, 0.03])
+def test_a_paused_launcher_delays_others_but_there_is_never_a_second_process(
+    make: Make, starter: Callable[..., Starter], delay: float
+) -> None:
+    process = make()
+    starter(process, "start", 1).go()
+    time.sleep(delay)  # the moment of the pause is what this test varies
+    paused = launchers(process)
+    for pid in paused:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    with suppress(Conflict):
+        process.start(2, timeout=0.3)
+    assert len(running(process)) <= 1
+    for pid in paused:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    until(no_launcher_of(process))
+    final = process.start(3, timeout=PATIENCE)
+    assert running(process) == [final.pid]
+
+
+def test_a_start_finishes_the_stop_of_a_paused_stopper_which_then_kills_nobody(
+    make: Make, starter: Callable[..., Starter]
+) -> None:
+    process = make("sh", "-c", IGNORES_TERM.format(f"600.{next(_numbers)}"))
+    first = process.start(1, timeout=PATIENCE)
+    until(output_holds(process, "ready"))
+    record = process.folder / f"{file_name(process.path)}.json"
+    stopper = starter(process, "stop", 2, 1.0).go()
+    until(lambda: launch.read_record(record).ending)
+    stopper.signal(signal.SIGSTOP)
+    second = process.start(3, timeout=2)
+    assert second.running
+    assert second.pid != first.pid
+    stopper.signal(signal.SIGCONT)
+    assert stopper.answer() in {"Superseded", str(second.pid)}
+    assert process.status() == second
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["no-such-program"], "'no-such-program' is not an executable file in any folder of PATH"),
+        (["/etc/passwd"], "'/etc/passwd' is not an executable file"),
+    ],
+)
+def test_a_command_that_cannot_be_executed_is_named(make: Make, command: list[str], reason: str) -> None:
+    process = make(*command)
+    with pytest.raises(NotRetryable, match=reason):
+        process.start(1, timeout=PATIENCE)
+
+
+def test_a_failure_of_exec_is_told_with_command_and_reason_and_leaves_no_process(make: Make, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o700)
+    process = make(str(script), "--fast")
+    with pytest.raises(NotRetryable, match=r"script --fast number-\d+ could not be started: .*No such file"):
+        process.start(4, timeout=PATIENCE)
+    assert process.status().running is False
+    assert process.status().fence == 4
+
+
+def test_a_missing_working_folder_is_named(make: Make, tmp_path: Path) -> None:
+    process = make(cwd=tmp_path / "missing")
+    with pytest.raises(NotRetryable, match="missing"):
+        process.start(1, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("command", ["sleep 600", [], ["sleep", 600], ["sleep", "6\0"]])
+def test_a_command_that_is_no_list_of_texts_is_refused(folder: Path, command: list[str]) -> None:
+    with pytest.raises(InvalidDeclaration, match="give a list of texts"):
+        ManagedProcess("p", command, folder=folder)
+
+
+def test_an_environment_that_is_not_of_texts_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidDeclaration, match="name or value in env"):
+        ManagedProcess("p", ["sleep", "1"], folder=folder, env={"PORT": 8080})  # type: ignore[dict-item]  # on purpose
+
+
+def test_a_folder_that_others_can_enter_is_refused_and_not_changed(make: Make, folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    process = make()
+    with pytest.raises(NotRetryable, match="with mode 755; it must belong"):
+        process.start(1, timeout=PATIENCE)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    folder.chmod(0o700)
+
+
+def test_folder_and_files_are_private(make: Make, folder: Path) -> None:
+    process = make()
+    process.start(1, timeout=PATIENCE)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.suffix: file.stat().st_mode & 0o777 for file in folder.iterdir()} == {
+        ".json": 0o600,
+        ".lock": 0o600,
+        ".log": 0o600,
+    }
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"pid": 1}', "[]", '{"command": [], "colour": "red"}'])
+def test_a_record_that_cannot_be_read_is_refused_and_kept(make: Make, content: str) -> None:
+    process = make()
+    file = write_record(process, launch.Record())
+    file.write_text(content)
+    for look in (process.status, lambda: process.start(1, timeout=1), lambda: process.stop(1, timeout=1)):
+        with pytest.raises(NotRetryable, match="cannot be read"):
+            look()
+    assert file.read_text() == content
+    file.unlink()
+
+
+def test_an_unusable_launcher_is_an_answer_with_its_reason(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit('out of order')")
+    process = make()
+    monkeypatch.setattr(launch, "__file__", str(broken))
+    with pytest.raises(ActionFailed, match="out of order"):
+        process.start(1, timeout=PATIENCE)
+
+
+# File names
+
+
+def test_different_paths_have_different_file_names_also_where_case_does_not_count() -> None:
+    paths = ["a/b", "a-b", "a_b", "a.b", "a:b", "a@b", "a", "A", "a/B", "A/b", "a.log", "a.json", "a.lock", "x" * 199]
+    paths += ["X" * 150, "X" * 149 + "x", "x" * 150]
+    names = [f"{file_name(path)}.{suffix}".lower() for path in paths for suffix in ("log", "json", "json.new", "lock")]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) < 255
+
+
+def test_a_file_name_stays_inside_the_folder() -> None:
+    assert file_name("../../etc/passwd") == "..~..~etc~passwd"
+
+
+def test_a_path_that_is_no_path_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidDeclaration, match="segment"):
+        ManagedProcess("../etc", ["sleep", "600"], folder=folder)
