@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import os
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from kombu import Exchange, Queue
 
@@ -22,8 +22,9 @@ def _for_celery(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
-    query = {("virtual_host" if key == "db" else key): value for key, value in parse_qsl(parts.query)}
-    return urlunsplit(("redis+socket", parts.netloc, parts.path, urlencode(query), ""))
+    query = urlencode([("virtual_host" if key == "db" else key, value) for key, value in parse_qsl(parts.query)])
+    # Not urlunsplit: for an empty host it writes the two slashes for schemes that it knows only.
+    return f"redis+socket://{parts.netloc}{parts.path}{'?' if query else ''}{query}"
 
 
 def _checked_store_url(url: str) -> str:
@@ -100,7 +101,7 @@ task_default_queue = "supervision.actions"  # what users add is long-running mor
 task_create_missing_queues = True  # a chain may go on in another app's queue, whose name we cannot know
 
 # --- tasks
-imports = ("tasks.ticks", "tasks.collectors", "tasks.actions", "tasks.sweeps")
+imports = ("tasks.ticks", "tasks.collectors", "tasks.actions", "tasks.sweeps")  # yours: supervision_imports
 task_acks_late = True  # an action whose worker dies comes back; ticks, sweeps and collectors turn it off for themselves
 task_reject_on_worker_lost = True  # also when only the pool process died; the store counts attempts, so it ends
 task_retry_on_worker_lost = False  # Celery's own retry waits in an ETA message; ours waits in the store
@@ -114,15 +115,17 @@ task_track_started = False  # one write less per task; the store knows what runs
 task_send_sent_event = False  # whoever wants events switches them on
 task_always_eager = False  # eager mode has no broker, no acknowledgement, no limits: it tests nothing of this
 task_serializer = "json"  # readable with any tool
-result_serializer = "json"
+result_serializer = "json"  # likewise
 accept_content = ["json"]  # pickle would let anybody who can write to the store run code
-result_accept_content = ["json"]
+result_accept_content = ["json"]  # likewise
 
 # --- workers
 worker_prefetch_multiplier = 1  # never hold what another worker could do
 worker_cancel_long_running_tasks_on_connection_loss = False  # True acknowledges the cancelled task: it is lost
 worker_deduplicate_successful_tasks = False  # True loses a chord whose worker dies before its body is sent
-worker_soft_shutdown_timeout = 20  # seconds for running work at SIGTERM; then it goes back to its queue at once
+worker_soft_shutdown_timeout = (
+    10  # seconds for running work at SIGTERM, used up whenever anything runs; then it goes back
+)
 worker_enable_soft_shutdown_on_idle = False  # nothing of ours waits in ETA messages: an idle worker ends at once
 worker_max_tasks_per_child = 2000  # bounds leaks in user code
 worker_max_memory_per_child = 400_000  # kB, far above a fresh process: at the parent's size each one dies after a task
@@ -134,21 +137,26 @@ worker_enable_remote_control = True  # `celery inspect` and our live-consumer ch
 # --- results
 result_backend_always_retry = True  # else a success becomes a failure when the store is away at its end
 result_backend_max_retries = 60  # about 5 minutes, then the failure is real
-result_backend_base_sleep_between_retries_ms = 100
-result_backend_max_sleep_between_retries_ms = 5000
+result_backend_base_sleep_between_retries_ms = 100  # first pause; it grows ...
+result_backend_max_sleep_between_retries_ms = 5000  # ... up to this one
 result_expires = 6 * 3600  # seconds; results are for callers who wait, not an archive
 result_failure_expires = 7 * 86400  # seconds; a failure is read on Monday
 result_chord_expires = 30 * 86400  # seconds; a chord whose headers wait longer never runs its body, without a word
-result_chord_join_timeout = 10.0  # seconds
+result_chord_join_timeout = 10.0  # seconds; 3 by default, which a paused server exceeds
 redis_socket_timeout = 4.0  # seconds; 120 by default, which blocks a caller as long
-redis_socket_connect_timeout = 3.0  # seconds
-redis_socket_keepalive = True
+redis_socket_connect_timeout = 3.0  # seconds; None by default: about two minutes
+redis_socket_keepalive = True  # finds a peer that vanished without a word
 redis_retry_on_timeout = False  # repeating is decided above, where it is known whether that is safe
-redis_backend_health_check_interval = 15  # seconds
-result_backend_transport_options = dict(_SENTINEL) if result_backend.startswith("sentinel") else {}
+redis_backend_health_check_interval = 15  # seconds; an idle connection is asked before it is used again
+result_backend_transport_options = {
+    # One quick second attempt. By default a caller that wants a result waits 20 s for a port that is closed and 100 s
+    # for a server that is silent, before anything is published. Workers' writes have `always_retry` around this.
+    "retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5},
+    **(_SENTINEL if result_backend.startswith("sentinel") else {}),
+}
 
 # --- beat
 enable_utc = True  # slots are computed from the store's time, in UTC
-timezone = "UTC"
+timezone = "UTC"  # likewise
 beat_max_loop_interval = 1  # seconds; the shortest interval of ours
 beat_sync_every = 1  # entries; written at once, so that a restarted beat does not fire everything again

@@ -22,6 +22,8 @@ second, on any number of machines, whoever of them dies:
 Importing this package imports neither Celery nor Redis.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from supervision.actions import Run, action
 from supervision.backoff import Backoff
 from supervision.checks import Seen, check, fail, ok, unknown
@@ -41,6 +43,9 @@ from supervision.errors import (
 )
 from supervision.model import Do, Go, Phase, Snapshot, Stay
 from supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from supervision.client import Client
 
 __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 seconds
     # Declaring
@@ -63,6 +68,8 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "unknown",
     # What an action gets
     "Run",
+    # For other Python programs
+    "Client",
     # Errors
     "SupervisionError",
     "InvalidDeclaration",
@@ -76,3 +83,12 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "StoreUnavailable",
     "ServerNotFound",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names that need redis are imported when they are first asked for."""
+    if name != "Client":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from supervision.client import Client  # noqa: PLC0415 # see above
+
+    return Client

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from supervision.backoff import Backoff
 from supervision.errors import InvalidDeclaration
-from supervision.model import Snapshot, valid_name
+from supervision.model import Snapshot, valid_count, valid_name, valid_seconds
 
 if TYPE_CHECKING:
     from supervision.child import Child
@@ -71,6 +71,20 @@ class ActionSpec:
         return replace(self, name=name, **changes)
 
 
+TRANSITIONS: Mapping[str, Mapping[str, str]] = {
+    "": {"queued": "a tick reserved the child's only slot, or a person did"},
+    "queued": {"running": "a worker started it, under a new fence"},
+    "running": {
+        "succeeded": "its code returned",
+        "retrying": "it raised, hung or died, and runs are left",
+        "failed": "it raised, hung or died for the last time, or raised NotRetryable",
+    },
+    "retrying": {"queued": "its backoff is over"},
+    "succeeded": {},
+    "failed": {},
+}
+"""The life of one action; every arrow is one record in the history."""
+
 _Code = TypeVar("_Code", bound=Callable[..., object])
 
 
@@ -101,14 +115,19 @@ def action(
     """
     if callable(name):
         return action()(name)
-    if not 0 < timeout < float("inf"):
-        raise InvalidDeclaration(f"action {name!r}: timeout={timeout}: needs seconds > 0, for example 30")
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise InvalidDeclaration(f"action {name!r}: retries={retries!r}: needs a whole number >= 0, for example 3")
+    if name is not None:
+        valid_name(name, "action")
+    valid_seconds(timeout, f"action {name or ''}: timeout", "timeout=30")
+    valid_count(retries, f"action {name or ''}: retries", least=0, example="retries=3")
+    pauses = Backoff() if backoff is None else backoff
+    if not isinstance(pauses, Backoff):
+        raise InvalidDeclaration(
+            f"action {name or ''}: backoff={pauses!r}: needs a Backoff, for example Backoff(base=1)"
+        )
 
     def declare(code: _Code) -> _Code:
-        called = valid_name(name or code.__name__, "action")
-        code.__action__ = ActionSpec(called, code, timeout, retries, backoff or Backoff())  # type: ignore[attr-defined] # the marker that Child collects
+        called = name or valid_name(code.__name__, "action")
+        code.__action__ = ActionSpec(called, code, timeout, retries, pauses)  # type: ignore[attr-defined] # the marker that Child collects
         return code
 
     return declare

@@ -1,14 +1,15 @@
 """How long to wait before trying again: a value, not a timer.
 
-The n-th delay is ``base * 2**(n - 1)``, never above ``cap``, made shorter (never longer, so ``cap`` is a real cap) by a
-jitter that is derived from a key. The same key and n always give the same delay: the core stays pure, and two tickers
-that race compute the same answer.
+The n-th delay is ``base * 2**(n - 1)``, never above ``cap``, made shorter (never longer, so ``cap`` is a real cap, and
+never to nothing, which would be a hot loop) by a jitter that is derived from a key. The same key and n always give the
+same delay: the core stays pure, and two tickers that race compute the same answer.
 """
 
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from supervision.errors import InvalidDeclaration
+from supervision.model import valid_seconds
 
 DEFAULT_BASE_S = 1.0
 DEFAULT_CAP_S = 60.0
@@ -30,19 +31,21 @@ class Backoff:
     jitter: float = DEFAULT_JITTER
 
     def __post_init__(self) -> None:
-        if not 0 < self.base <= self.cap < float("inf"):
+        valid_seconds(self.base, "Backoff: base", "base=1")
+        valid_seconds(self.cap, "Backoff: cap", "cap=60")
+        if self.base > self.cap:
             raise InvalidDeclaration(
-                f"Backoff(base={self.base}, cap={self.cap}): needs 0 < base <= cap, for example base=1, cap=60"
+                f"Backoff(base={self.base}, cap={self.cap}): needs base <= cap, for example base=1, cap=60"
             )
-        if not 0 <= self.jitter <= 1:
-            raise InvalidDeclaration(f"Backoff(jitter={self.jitter}): needs 0 <= jitter <= 1, for example 0.2")
+        numeric = isinstance(self.jitter, (int, float)) and not isinstance(self.jitter, bool)
+        if not numeric or not 0 <= self.jitter <= 1:
+            raise InvalidDeclaration(f"Backoff: jitter={self.jitter!r}: needs a number from 0 to 1, for example 0.2")
 
     def delay_ms(self, n: int, key: str) -> int:
         """Milliseconds before try ``n + 1``, given that ``n`` have been made; 0 before the first."""
         if n < 1:
             return 0
-        full = min(self.cap, self.base * 2.0 ** min(n - 1, _MAX_EXPONENT))
-        return round(1000 * full * (1 - self.jitter * _share(f"{key}/{n}")))
+        return max(1, round(self.longest_ms(n) * (1 - self.jitter * _share(f"{key}/{n}"))))
 
     def longest_ms(self, n: int) -> int:
         """The delay before try ``n + 1`` without its jitter: the bound that promises are computed from."""

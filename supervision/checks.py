@@ -5,12 +5,13 @@ can never look like trouble of the plant. It is a pure function and returns `ok(
 `unknown(reason)`; unknown neither opens nor closes a circuit.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from supervision.errors import InvalidDeclaration
-from supervision.model import Phase, valid_name
+from supervision.model import Phase, valid_count, valid_name
 
 DEFAULT_TRIP_AFTER = 2
 """Consecutive fresh failures that open the circuit: one may be a moment between two observations."""
@@ -87,13 +88,24 @@ def check(
 
     ``restart`` names the child to restart when it fails ``trip_after`` times in a row. Raises `InvalidDeclaration`.
     """
+    if not isinstance(affects, (list, tuple)):
+        raise InvalidDeclaration(f"check over {reads!r}: affects={affects!r}: needs names, for example ('flow',)")
+    for child in (*reads, restart, *affects):
+        valid_name(child, f"check over {reads!r}: child")
     if not reads or len(set(reads)) != len(reads):
-        raise InvalidDeclaration(f"check over {reads!r}: needs one or more children, each named once")
-    if isinstance(trip_after, bool) or not isinstance(trip_after, int) or trip_after < 1:
-        raise InvalidDeclaration(f"check over {reads!r}: trip_after={trip_after!r}: needs a whole number >= 1")
+        raise InvalidDeclaration(
+            f"check over {reads!r}: needs one or more children, each named once, for example 'flow'"
+        )
+    valid_count(trip_after, f"check over {reads!r}: trip_after", least=1, example="trip_after=2")
 
     def declare(rule: Callable[..., Verdict]) -> Check:
-        called = valid_name(name or rule.__name__, "check")
+        called = valid_name(rule.__name__ if name is None else name, "check")
+        try:
+            inspect.signature(rule).bind(*reads)
+        except TypeError as error:
+            raise InvalidDeclaration(
+                f"check {called!r}: {error}; it is called with one argument per child it reads: {', '.join(reads)}"
+            ) from error
         return Check(called, reads, rule, restart, trip_after, frozenset(affects))
 
     return declare

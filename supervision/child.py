@@ -27,7 +27,7 @@ from typing import Any, ClassVar, TypeVar
 from supervision import documents
 from supervision.actions import NOOP, ActionSpec
 from supervision.errors import InvalidDeclaration, InvalidDocument
-from supervision.model import Identity, Phase, Snapshot, valid_name
+from supervision.model import Identity, Phase, valid_name
 
 RESTART = "restart"
 RESTART_CHILD = "restart_child"
@@ -73,6 +73,8 @@ class Child:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.kind = cls.__dict__.get("kind", cls.__name__.lower())
+        documents.valid_type(cls.Desired, f"{cls.__name__}.Desired")
+        documents.valid_type(cls.Observed, f"{cls.__name__}.Observed")
         cls.states = _collected(cls, "__state__")
         cls.actions = _with_builtins(_collected(cls, "__action__"))
         initial = [spec.name for spec in cls.states.values() if spec.initial]
@@ -84,11 +86,13 @@ class Child:
         self.path = ""
         if not self.states:
             raise InvalidDeclaration(f"{self!r}: has no states; declare at least one with @state(phase, initial=True)")
-        self.desired = self.Desired() if desired is None else desired
         try:
+            self.desired = self.Desired() if desired is None else desired
             documents.encode(self.desired, self.Desired, f"{self!r}: desired")
         except InvalidDocument as error:
             raise InvalidDeclaration(str(error)) from error
+        except TypeError as error:  # its fields have no defaults
+            raise InvalidDeclaration(f"{self!r}: desired: {error}; give one with desired=...") from error
 
     def observe(self) -> Any:
         """Look at the real thing and return an ``Observed``; may be ``async def``; may take its time, may raise."""
@@ -112,23 +116,28 @@ class Child:
         """The declared action of that name with the limits that hold for this very child."""
         return self.actions.get(action)
 
-    def decide(self, snapshot: Snapshot) -> object:
-        """What the present state says about ``snapshot``; not yet checked to be a move."""
-        return self.states[snapshot.state].rule(self, snapshot)
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path or self.name})"
 
 
 def _collected(cls: type, marker: str) -> dict[str, Any]:
-    """Marked methods of ``cls`` and its bases, base first, overridden ones replaced."""
+    """Marked methods of ``cls`` and its bases by the names they go by, base first, overridden ones replaced."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             found.pop(attribute, None)
             if spec := getattr(value, marker, None):
                 found[attribute] = spec
-    return {spec.name: spec for spec in found.values()}
+    named: dict[str, Any] = {}
+    for attribute, spec in found.items():
+        if attribute in vars(Child):
+            raise InvalidDeclaration(f"{cls.__name__}.{attribute}: hides what every Child has; give it another name")
+        if spec.name in named:
+            raise InvalidDeclaration(
+                f"{cls.__name__}.{attribute}: another one is named {spec.name!r}; names are unique"
+            )
+        named[spec.name] = spec
+    return named
 
 
 def _with_builtins(actions: dict[str, ActionSpec]) -> dict[str, ActionSpec]:

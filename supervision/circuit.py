@@ -8,7 +8,10 @@
     open ──(max_attempts used, or as many restarts within the window)──> escalated
 
 Rules:
-- Only fresh evaluations count, each once: an evaluation is as new as the oldest observation that it read.
+- Only fresh evaluations count, each once: an evaluation is as new as the oldest observation that it read. What was
+  seen before a probe's end says nothing about its effect.
+- A restart needs a check that fails now; nothing is restarted on trouble that was seen once and cannot be seen today.
+- One check is in the sights, its child is restarted. When it holds and another one is tripped, that one's turn comes.
 - Attempts return to 0 only after a stretch of calm; opening again sooner continues the same incident.
 - Exactly one probe is out at a time; it is known by its action id, and what it led to is read from the child.
 - Time and identity are arguments. A circuit is a value; `circuit_step.step` returns the next one.
@@ -68,7 +71,11 @@ class Streak(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The circuit at one moment; times in store milliseconds, ``probe`` is the action id of the last restart sent."""
+    """The circuit at one moment; times in store milliseconds.
+
+    ``probe`` is the action id of the last restart sent, ``probe_ended`` when it had ended, ``closed_at`` since when
+    it has been calm; ``warned`` says that people were told that escalation is near.
+    """
 
     state: State = State.CLOSED
     incident: str = ""
@@ -82,6 +89,7 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     probe: str = ""
     probe_ended: int = 0
     restarts: tuple[int, ...] = ()
+    warned: bool = False
     streaks: dict[str, Streak] = {}
 
 
@@ -94,12 +102,50 @@ class Rules:
     window_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One check's answer; ``mark`` orders evaluations, ``seen_at`` is when the oldest observation it read began."""
+
+    check: Check
+    verdict: Verdict
+    mark: int = 0
+    seen_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What became of the restart probe: ``ended`` is 0 while it runs."""
+
+    ended: int
+    succeeded: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Everything one step looks at besides the circuit itself."""
+
+    supervisor: str
+    evaluations: Sequence[Evaluation]
+    probe: Probe
+    restartable: frozenset[str]
+    """The children that a restart could be given to right now."""
+    rules: Rules
+    now: int
+    epoch: int
+
+
 def affected(circuit: Circuit, checks: Sequence[Check], child: str) -> bool:
     """Whether ``circuit`` suppresses the derivation of ``child``."""
     if circuit.state is State.CLOSED:
         return False
-    names = next((check.affects for check in checks if check.name == circuit.check), frozenset[str]())
-    return not names or child in names
+    failing = [check for check in checks if check.name == circuit.check or tripped(circuit, check)]
+    return any(not check.affects or child in check.affects for check in failing)
+
+
+def tripped(circuit: Circuit, check: Check) -> bool:
+    """Whether ``check`` has failed often enough in a row to open the circuit, or to keep it open."""
+    return circuit.streaks.get(check.name, Streak()).fails >= check.trip_after
 
 
 def stable_ms(circuit: Circuit, rules: Rules) -> int:

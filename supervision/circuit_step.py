@@ -1,15 +1,14 @@
 """One step of a circuit: from what it was and what is seen now to what it is next, and to at most one restart.
 
-One function per state, found in a table; each says which of the moves in `circuit.TRANSITIONS` is made, and why.
+One function per state, found in a table; each makes one of the moves in `circuit.TRANSITIONS`, or none, and says why.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
+from msgspec.structs import replace
 
-from supervision.checks import Check, Fail, Ok, Verdict
-from supervision.circuit import Circuit, Rules, State, Streak, stable_ms
+from supervision.checks import Check, Fail, Ok, Unknown
+from supervision.circuit import Circuit, Round, State, Streak, stable_ms, tripped
 from supervision.model import Event
 
 VERIFY_OBSERVATIONS = 2
@@ -18,24 +17,7 @@ VERIFY_OBSERVATIONS = 2
 SLOW_PROBE_MS = 5 * 60 * 1000
 """How often an escalated circuit still tries."""
 
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One check's answer; ``mark`` orders evaluations, ``seen_at`` is when the oldest observation it read began."""
-
-    check: Check
-    verdict: Verdict
-    mark: int = 0
-    seen_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What became of the restart probe: ``ended`` is 0 while it runs."""
-
-    ended: int
-    succeeded: bool
-    error: str = ""
+_Failing = tuple[Check, Fail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,114 +29,107 @@ class Step:
     restart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Everything one step looks at besides the circuit itself."""
-
-    supervisor: str
-    evaluations: Sequence[Evaluation]
-    probe: Probe | None
-    busy: bool
-    """Whether the child to restart has an action in flight, so that a probe would be refused."""
-    rules: Rules
-    now: int
-    epoch: int
-
-
 def step(circuit: Circuit, around: Round) -> Step:
     """The one move this circuit makes in this round, if any."""
-    counted = _counted(circuit, around.evaluations)
+    counted = _counted(_after_probe(circuit, around), around)
     known = counted.state is State.CLOSED or any(seen.check.name == circuit.check for seen in around.evaluations)
     moved = _STEPS[counted.state](counted, around) if known else _closed(counted, around, "check no longer declared")
     return Step(_tidy(moved.circuit), moved.events, moved.restart)
 
 
-def _counted(circuit: Circuit, evaluations: Sequence[Evaluation]) -> Circuit:
-    streaks = {
-        seen.check.name: circuit.streaks.get(seen.check.name, Streak()).counted(seen.verdict, seen.mark)
-        for seen in evaluations
-    }
-    return msgspec.structs.replace(circuit, streaks=streaks)
+def _after_probe(circuit: Circuit, around: Round) -> Circuit:
+    """Note that the probe has ended: from here on, only what was seen since speaks for it."""
+    if circuit.probe_ended > around.now:  # the clock was set back
+        circuit = replace(circuit, probe_ended=around.now)
+    if circuit.state is State.VERIFYING and around.probe.ended and not circuit.probe_ended:
+        circuit = replace(circuit, probe_ended=around.probe.ended, streaks=_without_oks(circuit))
+    return circuit
+
+
+def _counted(circuit: Circuit, around: Round) -> Circuit:
+    streaks = {seen.check.name: circuit.streaks.get(seen.check.name, Streak()) for seen in around.evaluations}
+    for seen in around.evaluations:
+        if seen.seen_at > circuit.probe_ended:
+            streaks[seen.check.name] = streaks[seen.check.name].counted(seen.verdict, seen.mark)
+    return replace(circuit, streaks=streaks)
 
 
 def _tidy(circuit: Circuit) -> Circuit:
     """Forget what no rule will look at, so that a calm circuit is written once and then never again."""
     if circuit.state is not State.CLOSED:
         return circuit
-    return msgspec.structs.replace(circuit, streaks={name: s for name, s in circuit.streaks.items() if s.fails})
+    return replace(circuit, streaks={name: s for name, s in circuit.streaks.items() if s.fails})
 
 
 def _while_closed(circuit: Circuit, around: Round) -> Step:
-    for seen in around.evaluations:
-        verdict = seen.verdict
-        if isinstance(verdict, Fail) and circuit.streaks[seen.check.name].fails >= seen.check.trip_after:
-            return _opened(circuit, seen.check, verdict, around)
+    for failing in _fails(circuit, around):
+        if tripped(circuit, failing[0]):
+            return _opened(circuit, failing, around)
+    if not circuit.incident:
+        return Step(circuit)
     calm = around.now - circuit.closed_at
-    if circuit.incident and calm >= stable_ms(circuit, around.rules):
+    if calm < 0 or any(streak.fails for streak in circuit.streaks.values()):  # set back, or not so calm
+        return Step(replace(circuit, closed_at=around.now))
+    if calm >= stable_ms(circuit, around.rules) and not _unknown(circuit, around):
         ended = Event("incident_ended", around.supervisor, f"{circuit.incident} stable for {calm // 1000} s")
         return Step(Circuit(streaks=circuit.streaks, restarts=_recent(circuit, around)), (ended,))
     return Step(circuit)
 
 
-def _opened(circuit: Circuit, check: Check, verdict: Fail, around: Round) -> Step:
-    again = bool(circuit.incident)
+def _opened(circuit: Circuit, failing: _Failing, around: Round) -> Step:
     incident = circuit.incident or f"{around.supervisor}@{around.epoch}"
-    wait = around.rules.backoff.delay_ms(circuit.attempt, incident)
-    opened = msgspec.structs.replace(
-        circuit,
+    opened = replace(
+        _aimed(circuit, failing),
         state=State.OPEN,
         incident=incident,
-        check=check.name,
-        child=verdict.restart or check.restart,
-        reason=verdict.reason,
-        opened_at=circuit.opened_at if again else around.now,
-        next_attempt_at=around.now + wait,
+        opened_at=circuit.opened_at if circuit.incident else around.now,
+        next_attempt_at=around.now + around.rules.backoff.delay_ms(circuit.attempt, incident),
         probe="",
         probe_ended=0,
         streaks=_without_oks(circuit),
     )
-    return Step(opened, (_changed(circuit, opened, around, f"{check.name}: {verdict.reason}"),))
+    return Step(opened, (_changed(circuit, opened, around, f"{opened.check}: {opened.reason}"),))
 
 
 def _while_open(circuit: Circuit, around: Round) -> Step:
-    if _holds(circuit, around, after=0):
+    if _holds(circuit, around):
         return _closed(circuit, around, "recovered by itself")
-    if circuit.attempt >= around.rules.max_attempts or len(_recent(circuit, around)) >= around.rules.max_attempts:
+    if _used(circuit, around) >= around.rules.max_attempts:
         return _escalated(circuit, around)
-    if around.busy or not _due(circuit, around):
+    probed = _probed(circuit, around)
+    if probed is None:
         return Step(circuit)
-    probed = _probing(circuit, around, State.VERIFYING)
-    events = [_changed(circuit, probed, around, f"restart of {circuit.child}, attempt {probed.attempt}")]
-    if probed.attempt == around.rules.max_attempts - 1:
-        events.append(Event("escalation_near", around.supervisor, "attempts_remaining: 1", attempt=probed.attempt))
-    return Step(probed, tuple(events), restart=True)
+    sent = replace(probed, state=State.VERIFYING)
+    events = [_changed(circuit, sent, around, f"restart of {sent.child}, attempt {sent.attempt}")]
+    remaining = around.rules.max_attempts - _used(sent, around)
+    if remaining <= 1 and not circuit.warned:
+        sent = replace(sent, warned=True)
+        left = f"attempts_remaining: {remaining}"
+        events.append(Event("escalation_near", around.supervisor, left, attempt=sent.attempt))
+    return Step(sent, tuple(events), restart=True)
 
 
 def _while_verifying(circuit: Circuit, around: Round) -> Step:
-    if around.probe is None or not around.probe.ended:
+    if not around.probe.ended:
         return Step(circuit)
     if not around.probe.succeeded:
         return _reopened(circuit, around, f"restart of {circuit.child} failed: {around.probe.error}")
-    ended = around.probe.ended
-    if circuit.probe_ended != ended:
-        circuit = msgspec.structs.replace(circuit, probe_ended=ended, streaks=_without_oks(circuit))
-        circuit = _counted(circuit, [seen for seen in around.evaluations if seen.seen_at > ended])
-    for seen in around.evaluations:
-        if isinstance(seen.verdict, Fail) and seen.seen_at > ended and seen.check.name == circuit.check:
-            return _reopened(circuit, around, f"{seen.check.name} still fails: {seen.verdict.reason}")
-    if _holds(circuit, around, after=ended):
+    if failing := _failing(circuit, around):
+        check, verdict = failing
+        return _reopened(_aimed(circuit, failing), around, f"{check.name} fails after the restart: {verdict.reason}")
+    if _holds(circuit, around):
         return _closed(circuit, around, f"restart of {circuit.child} healed it")
     return Step(circuit)
 
 
 def _while_escalated(circuit: Circuit, around: Round) -> Step:
-    if _holds(circuit, around, after=0):
+    if _holds(circuit, around):
         return _closed(circuit, around, "recovered")
-    if around.busy or not _due(circuit, around):
+    probed = _probed(circuit, around)
+    if probed is None:
         return Step(circuit)
-    probed = _probing(circuit, around, State.ESCALATED)
-    slow = msgspec.structs.replace(probed, next_attempt_at=around.now + SLOW_PROBE_MS)
-    return Step(slow, (Event("slow_probe", around.supervisor, f"restart of {circuit.child}"),), restart=True)
+    slow = replace(probed, next_attempt_at=around.now + SLOW_PROBE_MS)
+    return Step(slow, (Event("slow_probe", around.supervisor, f"restart of {slow.child}"),), restart=True)
 
 
 _STEPS = {
@@ -165,19 +140,44 @@ _STEPS = {
 }
 
 
-def _probing(circuit: Circuit, around: Round, state: State) -> Circuit:
-    return msgspec.structs.replace(
-        circuit,
-        state=state,
-        attempt=circuit.attempt + 1,
-        restarts=(*_recent(circuit, around), around.now),
-        probe_ended=0,
-    )
+def _probed(circuit: Circuit, around: Round) -> Circuit | None:
+    """The circuit with one more attempt made; None when it is not time, or nothing fails that could be restarted."""
+    failing = _failing(circuit, around)
+    if failing is None or not _due(circuit, around):
+        return None
+    aimed = _aimed(circuit, failing)
+    if aimed.child not in around.restartable:
+        return None
+    restarts = (*_recent(circuit, around), around.now)
+    return replace(aimed, attempt=circuit.attempt + 1, restarts=restarts, probe_ended=0)
+
+
+def _fails(circuit: Circuit, around: Round) -> list[_Failing]:
+    """The checks that fail now, as far as what they read was seen after the last probe's end."""
+    return [
+        (seen.check, seen.verdict)
+        for seen in around.evaluations
+        if isinstance(seen.verdict, Fail) and seen.seen_at > circuit.probe_ended
+    ]
+
+
+def _failing(circuit: Circuit, around: Round) -> _Failing | None:
+    """What asks for a restart: the check in the sights, else another one that is tripped."""
+    fails = _fails(circuit, around)
+    own = [failing for failing in fails if failing[0].name == circuit.check]
+    others = [failing for failing in fails if tripped(circuit, failing[0])]
+    return next(iter(own + others), None)
+
+
+def _aimed(circuit: Circuit, failing: _Failing) -> Circuit:
+    """The circuit with this check in its sights, and with the child that it would have restarted."""
+    check, verdict = failing
+    return replace(circuit, check=check.name, child=verdict.restart or check.restart, reason=verdict.reason)
 
 
 def _reopened(circuit: Circuit, around: Round, reason: str) -> Step:
     wait = around.rules.backoff.delay_ms(circuit.attempt, circuit.incident)
-    opened = msgspec.structs.replace(
+    opened = replace(
         circuit,
         state=State.OPEN,
         reason=reason,
@@ -188,25 +188,33 @@ def _reopened(circuit: Circuit, around: Round, reason: str) -> Step:
 
 
 def _closed(circuit: Circuit, around: Round, reason: str) -> Step:
-    closed = msgspec.structs.replace(circuit, state=State.CLOSED, closed_at=around.now, reason=reason)
+    closed = replace(circuit, state=State.CLOSED, closed_at=around.now, reason=reason)
     return Step(closed, (_changed(circuit, closed, around, reason),))
 
 
 def _escalated(circuit: Circuit, around: Round) -> Step:
-    escalated = msgspec.structs.replace(circuit, state=State.ESCALATED, next_attempt_at=around.now + SLOW_PROBE_MS)
-    reason = f"{circuit.attempt} restarts of {circuit.child} did not help: {circuit.reason}"
+    escalated = replace(circuit, state=State.ESCALATED, next_attempt_at=around.now + SLOW_PROBE_MS)
+    reason = f"{_used(circuit, around)} restarts did not help: {circuit.reason}"
     return Step(escalated, (_changed(circuit, escalated, around, reason),))
 
 
-def _holds(circuit: Circuit, around: Round, *, after: int) -> bool:
-    """Whether the tripped check was ok often enough, lately and since ``after``, and no other is tripped."""
-    streak = circuit.streaks.get(circuit.check, Streak())
-    fresh = any(
-        seen.check.name == circuit.check and isinstance(seen.verdict, Ok) and seen.seen_at > after
-        for seen in around.evaluations
+def _holds(circuit: Circuit, around: Round) -> bool:
+    """Whether the check in the sights is ok, and was often enough in a row, and no other one is tripped."""
+    own = [seen for seen in around.evaluations if seen.check.name == circuit.check]
+    is_ok = all(
+        isinstance(seen.verdict, Ok) and circuit.streaks[seen.check.name].oks >= VERIFY_OBSERVATIONS for seen in own
     )
-    tripped = any(circuit.streaks[seen.check.name].fails >= seen.check.trip_after for seen in around.evaluations)
-    return fresh and streak.oks >= VERIFY_OBSERVATIONS and not tripped
+    return is_ok and not any(tripped(circuit, seen.check) for seen in around.evaluations)
+
+
+def _unknown(circuit: Circuit, around: Round) -> bool:
+    """Whether nothing can be said about the check that opened the circuit last."""
+    return any(seen.check.name == circuit.check and isinstance(seen.verdict, Unknown) for seen in around.evaluations)
+
+
+def _used(circuit: Circuit, around: Round) -> int:
+    """Restarts that count against ``max_attempts``: those of this incident, or those within the window if more."""
+    return max(circuit.attempt, len(_recent(circuit, around)))
 
 
 def _due(circuit: Circuit, around: Round) -> bool:
@@ -221,7 +229,7 @@ def _recent(circuit: Circuit, around: Round) -> tuple[int, ...]:
 
 
 def _without_oks(circuit: Circuit) -> dict[str, Streak]:
-    return {name: msgspec.structs.replace(streak, oks=0) for name, streak in circuit.streaks.items()}
+    return {name: replace(streak, oks=0) for name, streak in circuit.streaks.items()}
 
 
 def _changed(before: Circuit, after: Circuit, around: Round, reason: str) -> Event:

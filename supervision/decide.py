@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from supervision import derive
+from supervision import derive, documents
 from supervision.actions import ActionSpec
 from supervision.checks import Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
-from supervision.circuit import Circuit, Rules, affected
-from supervision.circuit_step import Evaluation, Probe, Round, Step, step
-from supervision.model import ChildRecord, Event, Reservation, Update
+from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, affected
+from supervision.circuit_step import Step, step
+from supervision.model import ChildRecord, Event, Reservation, Update, shown
 from supervision.view import ChildView, View
 
 
@@ -62,14 +62,23 @@ def _evaluated(check: Check, view: View, now: int) -> Evaluation:
 def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
     """The rule's answer; whatever else it does (raise, answer nonsense) is the same as not knowing."""
     try:
-        verdict: object = check.rule(*seen)
+        return _sound(check, check.rule(*seen), view)
     except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
-        return Unknown(f"{check.name} raised {type(error).__name__}: {error}")
-    if not isinstance(verdict, (Ok, Fail, Unknown)):
-        return Unknown(f"{check.name} returned {verdict!r}; a check returns ok(), fail(reason) or unknown(reason)")
-    if isinstance(verdict, Fail) and verdict.restart and _restart_of(verdict.restart, view) is None:
-        return Unknown(f"{check.name} would restart {verdict.restart!r}, which is no child that can be restarted")
-    return verdict
+        return Unknown(f"{check.name} raised {documents.told(error)}")
+
+
+def _sound(check: Check, verdict: object, view: View) -> Verdict:
+    """``verdict`` if the circuit can go by it, and what is wrong with it otherwise."""
+    if isinstance(verdict, Ok):
+        return verdict
+    if not isinstance(verdict, (Fail, Unknown)) or not isinstance(verdict.reason, str) or not verdict.reason:
+        return Unknown(f"{check.name} returned {shown(verdict)}; needs ok(), fail('a reason') or unknown('a reason')")
+    reason = documents.clipped(verdict.reason)
+    if isinstance(verdict, Unknown):
+        return Unknown(reason)
+    if verdict.restart and _restart_of(verdict.restart, view) is None:
+        return Unknown(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
+    return Fail(reason, verdict.restart)
 
 
 def _seen(seen: ChildView) -> Seen:
@@ -80,32 +89,39 @@ def _seen(seen: ChildView) -> Seen:
 
 def _round(view: View, evaluations: list[Evaluation], now: int) -> Round:
     declared = view.supervisor
-    target = view.children.get(_target(view.circuit, evaluations))
     return Round(
         supervisor=declared.name,
         evaluations=evaluations,
-        probe=_probe(view.circuit, target, now) if target else None,
-        busy=bool(target and target.in_flight),
+        probe=_probe(view.circuit, view, now),
+        restartable=frozenset(
+            name for seen in evaluations for name in _restarts(seen) if _can_restart(name, view, now)
+        ),
         rules=Rules(declared.restart, declared.max_attempts, declared.window_ms),
         now=now,
         epoch=view.epoch,
     )
 
 
-def _target(circuit: Circuit, evaluations: list[Evaluation]) -> str:
-    """The child that this circuit restarts."""
-    return circuit.child or next((seen.check.restart for seen in evaluations), "")
+def _restarts(seen: Evaluation) -> tuple[str, ...]:
+    """The child that this evaluation asks to restart, if it asks."""
+    return (seen.verdict.restart or seen.check.restart,) if isinstance(seen.verdict, Fail) else ()
 
 
-def _probe(circuit: Circuit, target: ChildView, now: int) -> Probe | None:
+def _can_restart(child: str, view: View, now: int) -> bool:
+    """Whether a restart could be given now: not blindly, and not beside another action."""
+    return view.children[child].ready(now, view.supervisor.stale_after_ms)
+
+
+def _probe(circuit: Circuit, view: View, now: int) -> Probe:
     """What became of the probe. If another action ended after it, that one's end is the news about the child."""
-    if not circuit.probe:
-        return None
-    if target.in_flight:
-        return Probe(0, succeeded=False)
+    target = view.children.get(circuit.child)
+    if target is None:
+        return Probe(now, succeeded=False, error=f"child {circuit.child!r} is no longer declared")
     last, sent = target.last_action, max(circuit.restarts, default=0)
+    if target.in_flight or (last and now < last.ended < now + view.supervisor.stale_after_ms):
+        return Probe(0, succeeded=False)  # it runs, or ended after this tick began
     if last and (last.id == circuit.probe or last.ended >= sent):
-        return Probe(last.ended, succeeded=last.outcome == "succeeded", error=last.error)
+        return Probe(min(last.ended, now), succeeded=last.outcome == "succeeded", error=last.error)
     return Probe(now, succeeded=False, error="the probe is gone without an end; the store lost writes")
 
 
@@ -144,9 +160,7 @@ def _not_the_probe(update: Update) -> bool:
 
 def _derivable(seen: ChildView, record: ChildRecord, circuit: Circuit, view: View, now: int) -> bool:
     return (
-        not seen.in_flight
-        and seen.fresh(now, view.supervisor.stale_after_ms)
-        and seen.settled()
-        and record.quarantined_until <= now
+        seen.ready(now, view.supervisor.stale_after_ms)
+        and not derive.quarantined(record, now)
         and not affected(circuit, view.supervisor.checks, seen.child.name)
     )

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from supervision import documents
 from supervision.actions import ActionSpec
 from supervision.errors import InvalidMove
-from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Stay, Try, Update
+from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Stay, Try, Update, shown
 from supervision.view import ChildView, View
 
 QUARANTINE_FAULTS = 3
@@ -19,7 +20,6 @@ QUARANTINE_WINDOW_MS = 5 * 60 * 1000
 """Three exceptions within five minutes, and for as long again the child's code is left alone."""
 
 _MIN_CALM_MS = 60_000
-_TRACE_CHARACTERS = 2000
 
 
 def born(seen: ChildView, now: int) -> Update:
@@ -79,6 +79,7 @@ def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Set
     child, visited, events = seen.child, [record.state], list[Event]()
     move: Move = Go(child.initial, f"state {record.state!r} is no longer declared")
     if record.state in child.states:
+        record = _with(record, phase=child.states[record.state].phase)  # a newer version may have declared another
         move = _move(seen, record.state, record.since, now)
     while isinstance(move, Go):
         if move.state not in child.states:
@@ -95,9 +96,9 @@ def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Set
 def _move(seen: ChildView, state: str, since: int, now: int) -> Move:
     move = seen.child.states[state].rule(seen.child, seen.snapshot(state, since, now))
     if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
-        return move
+        return msgspec.structs.replace(move, reason=documents.clipped(move.reason))
     raise InvalidMove(
-        f"{seen.child!r}: state {state!r} returned {move!r}; "
+        f"{seen.child!r}: state {state!r} returned {shown(move)}; "
         "a state returns exactly one of Stay(reason), Go(state, reason), Do(action, reason), with a reason"
     )
 
@@ -120,6 +121,7 @@ def _wanted(seen: ChildView, move: Move) -> ActionSpec | None:
     spec = seen.child.spec(move.action)
     if spec is None:
         raise InvalidMove(f"{seen.child!r}: no action {move.action!r}; declared are {', '.join(seen.child.actions)}")
+    documents.encode(dict(move.params), dict, f"{seen.child!r}: params of {move.action!r}")
     return spec
 
 
@@ -146,13 +148,19 @@ def _not_before(seen: ChildView, record: ChildRecord, action: str, view: View) -
 def _faulted(seen: ChildView, record: ChildRecord, error: Exception, now: int) -> Update:
     faults = (*(at for at in record.faults if 0 <= now - at < QUARANTINE_WINDOW_MS), now)
     quarantined = len(faults) >= QUARANTINE_FAULTS
-    trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    events = [Event("fault", seen.child.path, trace)]
+    trace = "".join(traceback.format_exception(error))[-documents.MAX_TEXT_LENGTH :]  # its end says what was wrong
+    events = [Event("fault", seen.child.path, documents.clipped(trace))]
     if quarantined:
-        events.append(Event("quarantined", seen.child.path, f"{len(faults)} exceptions within 5 min: {error}"))
+        told = f"{len(faults)} exceptions within 5 min: {documents.told(error)}"
+        events.append(Event("quarantined", seen.child.path, documents.clipped(told)))
     until = now + QUARANTINE_WINDOW_MS if quarantined else 0
-    faulty = _with(record, faults=() if quarantined else faults, quarantined_until=until, reason=f"raised {error!r}")
+    faulty = _with(record, faults=() if quarantined else faults, quarantined_until=until, reason=documents.told(error))
     return Update(seen.child.name, faulty, tuple(events))
+
+
+def quarantined(record: ChildRecord, now: int) -> bool:
+    """Whether the child's code is left alone; longer than ever meant is from before the clock was set back."""
+    return now < record.quarantined_until <= now + QUARANTINE_WINDOW_MS
 
 
 def _with(record: ChildRecord, **changes: object) -> ChildRecord:

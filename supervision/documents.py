@@ -5,29 +5,61 @@ it does not survive the way to JSON and back (NaN, sets in a mapping, numbers as
 it before anything is written.
 """
 
+import traceback
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 import msgspec
 
-from supervision.errors import InvalidDocument
+from supervision.errors import InvalidDeclaration, InvalidDocument
+from supervision.model import shown
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 """The limit for a signal's payload too: what is larger belongs into a file or a database, and its name in here."""
 
 
+MAX_TEXT_LENGTH = 2000
+"""Characters of a reason or an error that are kept: a screenful; the rest belongs into a log."""
+
+
+_RIGHT = "use text, finite numbers, true, false, none, lists, and mappings with texts as keys"
+
+
+def valid_type(kind: object, what: str) -> None:
+    """Refuse with `InvalidDeclaration` what no document can be an instance of."""
+    if not (isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, (msgspec.Struct, Mapping)))):
+        raise InvalidDeclaration(f"{what} = {shown(kind)}: needs a frozen dataclass, a msgspec.Struct or dict")
+
+
+def clipped(text: str) -> str:
+    """``text`` as it can be stored and read: of bounded length, without the halves of characters that JSON refuses."""
+    short = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
+    return short.encode(errors="replace").decode()
+
+
+def told(error: BaseException) -> str:
+    """What ``error`` says, even when its own ``__str__`` raises."""
+    return clipped("".join(traceback.format_exception_only(error)).strip())
+
+
 def encode(document: Any, expected: type, what: str) -> bytes:
     """``document`` as JSON, or `InvalidDocument` naming ``what`` it is, what was wrong and what would be right."""
     if not isinstance(document, expected):
-        raise InvalidDocument(f"{what}: {_short(document)} is a {type(document).__name__}, not {expected.__name__}")
+        raise InvalidDocument(f"{what}: {shown(document)} is a {type(document).__name__}, not {expected.__name__}")
     try:
         data = msgspec.json.encode(document)
-        back: Any = msgspec.json.decode(data, type=expected)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidDocument(f"{what}: cannot be written as JSON and read back ({error})") from error
+    except Exception as error:  # not only msgspec's: it reads properties and iterates over what users wrote
+        raise InvalidDocument(f"{what}: cannot be written as JSON ({told(error)}); {_RIGHT}") from error
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(f"{what}: {len(data):,} bytes as JSON, at most {MAX_DOCUMENT_BYTES:,} are allowed")
-    if back != document:
-        raise InvalidDocument(f"{what}: {_short(document)} would be read back as {_short(back)}")
+    try:
+        back: Any = msgspec.json.decode(data, type=expected)
+        same = bool(back == document)
+    except Exception as error:  # a user's __post_init__ or __eq__ may raise anything
+        raise InvalidDocument(f"{what}: {shown(document)} cannot be read back ({told(error)}); {_RIGHT}") from error
+    if not same:
+        raise InvalidDocument(f"{what}: {shown(document)} would be read back as {shown(back)}; {_RIGHT}")
     return data
 
 
@@ -35,10 +67,5 @@ def decode(data: bytes, expected: type, what: str) -> Any:
     """The document in ``data``; `InvalidDocument` when it was written for another version of ``expected``."""
     try:
         return msgspec.json.decode(data, type=expected)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise InvalidDocument(f"{what}: {data[:80]!r} is not a {expected.__name__} ({error})") from error
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 # one terminal line
+    except Exception as error:  # a user's __post_init__ may raise anything
+        raise InvalidDocument(f"{what}: {data[:80]!r} is not a {expected.__name__} ({told(error)})") from error

@@ -49,6 +49,9 @@ CANNOT_RUN = 127
 LEASH = 0
 """Standard input's descriptor."""
 
+RELEASING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals that say the same as the end of the leash."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -88,6 +91,11 @@ class Guardian:
         # children is, and below a subreaper it means having no descendants.
         self._end(left, lambda: self._childless and not left())
 
+    def close(self) -> None:
+        """Hear nothing more: an interpreter that shuts down gives handled signals their deadly default back."""
+        for signum in RELEASING:
+            signal.signal(signum, signal.SIG_IGN)
+
     def _end(self, targets: Callable[[], set[psutil.Process]], gone: Callable[[], bool]) -> None:
         for signum, seconds in ((signal.SIGTERM, self._grace), (signal.SIGKILL, KILL_WAIT_S)):
             deadline = time.monotonic() + seconds
@@ -104,7 +112,7 @@ class Guardian:
         os.set_blocking(wake, False)
         os.set_blocking(wakened, False)
         signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for signum in RELEASING:
             signal.signal(signum, self._ask)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler it would not wake us
         return wake
@@ -231,6 +239,7 @@ def main(argv: list[str] | None = None) -> int:
     guardian.watch()
     if guardian.asked or options.tree:
         guardian.end()
+    guardian.close()
     # Without a status the command has outlived SIGKILL: say what happened to it as far as we know.
     return 128 + signal.SIGKILL if guardian.status is None else guardian.status
 

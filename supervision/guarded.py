@@ -69,7 +69,7 @@ class Guarded:
                 env=env,
                 cwd=cwd,
                 pass_fds=(writing, *pass_fds),
-                start_new_session=True,
+                start_new_session=True,  # already here: a Ctrl-C must not find the guard before it can do so itself
             )
         except BaseException:
             os.close(reading)

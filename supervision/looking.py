@@ -2,7 +2,8 @@
 
 Synchronous `observe` methods run on daemon threads, asynchronous ones on one event loop of their own. Results are
 handed on in batches as they come: the quick ones are stored while the slow ones are still looking. A look that does
-not come back holds one thread; its child is not looked at again by this process until that thread returns.
+not come back holds one thread; its child is not looked at again by this process until that thread returns. Whatever a
+look raises, even `SystemExit`, is that child's failed look and nobody else's.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from supervision import documents
 from supervision.child import Child
 from supervision.store.observations import Sight
+from supervision.store.plain import told
 
 MAX_THREADS = 32
 """Looks that wait for the network side by side in one process."""
@@ -24,9 +26,13 @@ BATCH_S = 0.02
 """How long the results of one batch are gathered: far below the second between two looks, and one write for many."""
 
 
+NOTE_S = 0.5
+"""After so many seconds without any result, say what is under way, so that other processes do not begin it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What has come in; ``under_way`` are the children still being looked at."""
+    """What has come in, which may be nothing yet; ``under_way`` are the children still being looked at."""
 
     sights: tuple[Sight, ...]
     under_way: tuple[str, ...]
@@ -45,18 +51,29 @@ class Looker:
             due = {child.name: child for child in children if child.path not in self._hanging}
             self._hanging.update(child.path for child in due.values())
         results: queue.SimpleQueue[Sight] = queue.SimpleQueue()
-        self._begin(list(due.values()), timeout_s, results)
-        deadline = time.monotonic() + timeout_s
-        waiting = set(due)
-        while waiting and (sights := _gathered(results, waiting, deadline)):
-            yield Batch(sights, tuple(waiting))
-        late = tuple(Sight(name, error=f"timed out after {timeout_s:g} s") for name in waiting)
+        blocking: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        begun, waiting = time.monotonic(), set(due)
+        deadline = begun + timeout_s
+        until = min(deadline, begun + NOTE_S)
+        try:
+            self._begin(list(due.values()), blocking, timeout_s, results)
+            while waiting and ((sights := _gathered(results, waiting, until)) or until < deadline):
+                yield Batch(sights, tuple(waiting))
+                until = deadline
+        finally:
+            left = self._withdrawn(blocking)
+        late = tuple(Sight(name, error=_late(timeout_s, begun=name not in left)) for name in waiting)
         if late:
             yield Batch(late, ())
 
-    def _begin(self, children: Sequence[Child], timeout_s: float, results: "queue.SimpleQueue[Sight]") -> None:
+    def _begin(
+        self,
+        children: Sequence[Child],
+        blocking: "queue.SimpleQueue[Child]",
+        timeout_s: float,
+        results: "queue.SimpleQueue[Sight]",
+    ) -> None:
         awaited = [child for child in children if inspect.iscoroutinefunction(child.observe)]
-        blocking: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in children:
             if child not in awaited:
                 blocking.put(child)
@@ -67,44 +84,62 @@ class Looker:
 
     def _drain(self, children: "queue.SimpleQueue[Child]", results: "queue.SimpleQueue[Sight]") -> None:
         """One thread's work: look at one child after the other until none is left."""
-        while True:
-            try:
-                child = children.get_nowait()
-            except queue.Empty:
-                return
-            results.put(_sight(child, child.observe))
+        while child := _next(children):
+            sight = _sight(child, child.observe)
             self._returned(child)
+            results.put(sight)
 
     async def _await_all(
         self, children: Sequence[Child], timeout_s: float, results: "queue.SimpleQueue[Sight]"
     ) -> None:
         async def one(child: Child) -> None:
-            try:
-                seen = await asyncio.wait_for(child.observe(), timeout_s)
-            except Exception as error:  # noqa: BLE001 # user code: recorded as the reason of a failed look
-                results.put(Sight(child.name, error=_why(error)))
-            else:
-                results.put(_sight(child, lambda: seen))
+            sight = await _awaited(child, timeout_s)
             self._returned(child)
+            results.put(sight)
 
         await asyncio.gather(*(one(child) for child in children))
 
     def _returned(self, child: Child) -> None:
+        """Free to be looked at again; said before the result is handed on, whose receiver may want just that."""
         with self._lock:
             self._hanging.discard(child.path)
+
+    def _withdrawn(self, children: "queue.SimpleQueue[Child]") -> set[str]:
+        """The names of those whose turn did not come, because so many others hang; their turn is the next look."""
+        left = set()
+        while child := _next(children):
+            self._returned(child)
+            left.add(child.name)
+        return left
+
+
+async def _awaited(child: Child, timeout_s: float) -> Sight:
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            seen = await child.observe()
+    except BaseException as error:  # noqa: BLE001 - user code: not even its SystemExit may end the loop of all
+        return Sight(child.name, error=_late(timeout_s, begun=True) if limit.expired() else told(error))
+    return _sight(child, lambda: seen)
 
 
 def _sight(child: Child, observe: Callable[[], object]) -> Sight:
     """What one look gives: a document that fits, or the reason why not."""
     try:
         document = documents.encode(observe(), child.Observed, f"{child.path}: observed")
-    except Exception as error:  # noqa: BLE001 # user code: recorded as the reason of a failed look
-        return Sight(child.name, error=_why(error))
+    except BaseException as error:  # noqa: BLE001 - user code: not even its SystemExit may end a thread of others
+        return Sight(child.name, error=told(error))
     return Sight(child.name, document.decode())
 
 
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _late(timeout_s: float, *, begun: bool) -> str:
+    return f"timed out after {timeout_s:g} s" if begun else f"not begun within {timeout_s:g} s: too many others hang"
+
+
+def _next(children: "queue.SimpleQueue[Child]") -> Child | None:
+    try:
+        return children.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _gathered(results: "queue.SimpleQueue[Sight]", waiting: set[str], deadline: float) -> tuple[Sight, ...]:

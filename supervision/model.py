@@ -6,8 +6,8 @@ key are refused at the door.
 """
 
 import re
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,15 @@ import msgspec
 from supervision.errors import InvalidDeclaration
 
 MAX_PATH_LENGTH = 200
+
+MIN_SECONDS = 0.001
+"""The clock's own step: a shorter duration would be rounded to none at all."""
+
+MAX_SECONDS = 10 * 365 * 86_400
+"""Ten years: what is longer is a mistake, and would leave the whole numbers that the store can count with."""
+
+MAX_COUNT = 1_000_000
+
 _NAME = re.compile(r"[A-Za-z0-9_.:@-]+")
 
 
@@ -34,29 +43,59 @@ def valid_name(name: object, what: str) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name) and name not in {".", ".."} and len(name) <= MAX_PATH_LENGTH:
         return name
     raise InvalidDeclaration(
-        f"{what} {name!r}: a name has 1 to {MAX_PATH_LENGTH} letters, digits and _ - . : @, for example 'line-1'"
+        f"{what} {shown(name)}: a name has 1 to {MAX_PATH_LENGTH} letters, digits and _ - . : @, for example 'line-1'"
     )
 
 
-def valid_path(path: str, what: str) -> str:
+def valid_path(path: object, what: str) -> str:
     """``path`` if every segment is a valid name and the whole is short enough, else `InvalidDeclaration`."""
+    if not isinstance(path, str):
+        raise InvalidDeclaration(f"{what} {shown(path)}: a path is a text, for example 'plant/line-1'")
+    if len(path) > MAX_PATH_LENGTH:
+        raise InvalidDeclaration(
+            f"{what} {shown(path)}: {len(path)} characters, at most {MAX_PATH_LENGTH} are allowed, "
+            "for example 'plant/line-1'"
+        )
     for segment in path.split("/"):
         valid_name(segment, f"{what} {path!r}: segment")
-    if len(path) > MAX_PATH_LENGTH:
-        raise InvalidDeclaration(f"{what} {path!r}: {len(path)} characters, at most {MAX_PATH_LENGTH} are allowed")
     return path
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+def valid_seconds(value: object, what: str, example: str) -> float:
+    """``value`` if it is a duration in seconds that a clock of milliseconds can measure, else `InvalidDeclaration`."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and MIN_SECONDS <= value <= MAX_SECONDS:
+        return value
+    raise InvalidDeclaration(
+        f"{what}={shown(value)}: needs a number of seconds from {MIN_SECONDS} to {MAX_SECONDS}, for example {example}"
+    )
+
+
+def valid_count(value: object, what: str, *, least: int, example: str) -> int:
+    """``value`` if it is a whole number, not below ``least``, else `InvalidDeclaration`."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_COUNT:
+        return value
+    raise InvalidDeclaration(
+        f"{what}={shown(value)}: needs a whole number from {least} to {MAX_COUNT}, for example {example}"
+    )
+
+
+def shown(value: object) -> str:
+    """``value`` as a message shows it, however large or deep it is."""
+    return _brief.repr(value)
+
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 80
+
+
+class Identity(msgspec.Struct, frozen=True):
     """Who a child is: the first of its three documents."""
 
     path: str
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What was last seen: ``document`` as `observe` returned it, begun at ``at``; ``seq`` grows with every look."""
 
     document: Any
@@ -95,8 +134,7 @@ class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantined_until: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """The three documents of one child at one moment: all that a state function may look at.
 
     ``at`` is the moment, ``since`` when the present state began, both in milliseconds of the store's clock.
@@ -112,36 +150,32 @@ class Snapshot:
     last_action: LastAction | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(msgspec.Struct, frozen=True):
     """Nothing to do."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Go:
+class Go(msgspec.Struct, frozen=True):
     """Change to ``state``."""
 
     state: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(msgspec.Struct, frozen=True):
     """Ask for one action; ``params`` must be JSON."""
 
     action: str
     reason: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = {}
 
 
 Move = Stay | Go | Do
 """What a state function returns: exactly one of these, always with a reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One record of the history, before the script that makes it true adds time and epoch."""
 
     kind: str
@@ -165,8 +199,7 @@ class Reservation(msgspec.Struct, frozen=True):
     incident: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """All that one tick changes about one child: written whole or not at all."""
 
     child: str

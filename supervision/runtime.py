@@ -18,6 +18,7 @@ from supervision.errors import NotFound, NotRetryable
 from supervision.looking import Looker
 from supervision.store.actions import Record
 from supervision.store.outbox import Entry
+from supervision.store.plain import told
 from supervision.store.store import Store
 from supervision.store.ticks import LOOK_AGAIN_MS, Mode
 from supervision.supervisor import Supervisor
@@ -81,7 +82,7 @@ class Runtime:
         ended = self.store.actions.finish(record, outcome=outcome, error=error, retry=retry, delay_ms=delay)
         self._publish(ended.entries)
         if tell:
-            tell(ended.outcome, record)
+            tell(ended.outcome, msgspec.structs.replace(record, error=error))
         if child := self._child(record):
             self._look(self.supervisors[record.supervisor], [child], periodic=False)
         return ended.outcome
@@ -93,7 +94,8 @@ class Runtime:
             if record.state == "running":
                 self._reap(record)
             else:
-                look_again = REDELIVERY.delay_ms(record.sent + 1, record.id)
+                # Each run took one message; what was sent beyond that was sent in vain, and only that makes us slower.
+                look_again = REDELIVERY.delay_ms(record.sent - record.attempt + 1, record.id)
                 self._publish(self.store.actions.requeue(record.id, look_again))
         return len(overdue)
 
@@ -140,8 +142,8 @@ class Runtime:
             log.info("action_started", child=child.path)
             spec.code(child, run)
         except Exception as error:
-            log.warning("action_failed", error=f"{type(error).__name__}: {error}", exc_info=True)
-            return "failed", f"{type(error).__name__}: {error}", not isinstance(error, NotRetryable)
+            log.warning("action_failed", error=told(error), exc_info=True)
+            return "failed", told(error), not isinstance(error, NotRetryable)
         log.info("action_succeeded", child=child.path)
         return "succeeded", "", False
 
@@ -169,7 +171,7 @@ class Runtime:
         """End a run that cannot end itself: its process died, or hangs beyond its hard limit."""
         ended = self.store.actions.finish(
             record,
-            outcome="failed",
+            outcome="dead",
             error=f"no end within {record.timeout_ms / 1000:g} s; its process died or hung",
             delay_ms=self._backoff(record).delay_ms(record.attempt, record.id),
         )

@@ -193,7 +193,6 @@ class EmbeddedStore:
                 return True
             time.sleep(POLL_S)
         ended = "ended" if not self.running else f"did not answer within {START_DEADLINE_S:g} s"
-        self.stop()
         tail = self._log_since(seen)
         if "Address already in use" in tail:
             return False

@@ -36,7 +36,7 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> t
     variable, setting = f"SUPERVISION_{field.upper()}", f"supervision_{field}"
     if variable in environ:
         return variable, environ[variable], f"environment {variable}"
-    if conf.get(setting):
+    if conf.get(setting) is not None:
         return setting, conf[setting], f"celeryconfig {setting}"
     return setting, _FIELDS[field][1], "default"
 
@@ -44,7 +44,7 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> t
 def _text(key: str, value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise InvalidDeclaration(f"{key}={value!r}: needs a text that is not empty")
+    raise InvalidDeclaration(f"{key}={value!r}: needs a text that is not empty, for example 'supervision'")
 
 
 def _url(key: str, value: object) -> str:

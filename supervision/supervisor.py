@@ -4,20 +4,21 @@ Durations are seconds here, as people write them, and milliseconds everywhere el
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from supervision.backoff import Backoff
 from supervision.checks import Check
 from supervision.child import RESTART_CHILD, Child
 from supervision.errors import InvalidDeclaration, NotFound
-from supervision.model import valid_path
+from supervision.model import valid_count, valid_path, valid_seconds
 
 DEFAULT_INTERVAL_S: Final = 1.0
 DEFAULT_OBSERVE_TIMEOUT_S: Final = 2.2
 DEFAULT_STALE_AFTER_S: Final = 10.0
 DEFAULT_MAX_ATTEMPTS: Final = 5
 DEFAULT_WINDOW_S: Final = 300.0
-MIN_DURATION_S: Final = 0.001
+
+_T = TypeVar("_T")
 
 
 class Supervisor:
@@ -51,14 +52,14 @@ class Supervisor:
         stale_after: float = DEFAULT_STALE_AFTER_S,
     ) -> None:
         self.name = valid_path(name, "supervisor")
-        self.restart = restart or Backoff()
-        self.interval_ms = _milliseconds("interval", interval, "1")
-        self.window_ms = _milliseconds("window", window, "300")
-        self.observe_timeout_ms = _milliseconds("observe_timeout", observe_timeout, "2.2")
-        self.stale_after_ms = _milliseconds("stale_after", stale_after, "10")
-        self.max_attempts = _attempts(max_attempts)
+        self.restart = Backoff() if restart is None else restart
+        self.interval_ms = self._milliseconds("interval", interval, "1")
+        self.window_ms = self._milliseconds("window", window, "300")
+        self.observe_timeout_ms = self._milliseconds("observe_timeout", observe_timeout, "2.2")
+        self.stale_after_ms = self._milliseconds("stale_after", stale_after, "10")
+        self.max_attempts = valid_count(max_attempts, f"{self!r}: max_attempts", least=1, example="5")
         self.children: Mapping[str, Child] = self._named(children)
-        self.checks: tuple[Check, ...] = tuple(checks)
+        self.checks: tuple[Check, ...] = self._listed("checks", checks)
         self._validate()
         for child in self.children.values():  # last, so that a refused declaration leaves its children free
             child.placed_under(self.name)
@@ -73,9 +74,17 @@ class Supervisor:
     def __repr__(self) -> str:
         return f"Supervisor({self.name})"
 
+    def _milliseconds(self, what: str, seconds: float, example: str) -> int:
+        return round(valid_seconds(seconds, f"{self!r}: {what}", f"{what}={example}") * 1000)
+
+    def _listed(self, what: str, things: Iterable[_T]) -> tuple[_T, ...]:
+        if isinstance(things, Iterable):
+            return tuple(things)
+        raise InvalidDeclaration(f"{self!r}: {what}={things!r}: needs a list, for example {what}=[...]")
+
     def _named(self, children: Iterable[Child]) -> dict[str, Child]:
         named: dict[str, Child] = {}
-        for child in children:
+        for child in self._listed("children", children):
             if not isinstance(child, Child):
                 raise InvalidDeclaration(f"{self!r}: {child!r} is a {type(child).__name__}, not an instance of Child")
             if child.name in named:
@@ -87,16 +96,21 @@ class Supervisor:
         return named
 
     def _validate(self) -> None:
+        if not isinstance(self.restart, Backoff):
+            raise InvalidDeclaration(
+                f"{self!r}: restart={self.restart!r}: needs a Backoff, for example Backoff(base=1)"
+            )
         if self.stale_after_ms <= self.interval_ms + self.observe_timeout_ms:
             raise InvalidDeclaration(
                 f"{self!r}: stale_after={self.stale_after_ms / 1000} s must be longer than interval + observe_timeout, "
                 f"{(self.interval_ms + self.observe_timeout_ms) / 1000} s, or every observation would be born stale"
             )
-        names = [check.name for check in self.checks]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise InvalidDeclaration(f"{self!r}: two checks are named {doubled.pop()!r}; names are unique in one")
+        names = set[str]()
         for check in self.checks:
             self._validate_check(check)
+            if check.name in names:
+                raise InvalidDeclaration(f"{self!r}: two checks are named {check.name!r}; names are unique in one")
+            names.add(check.name)
 
     def _validate_check(self, check: Check) -> None:
         if not isinstance(check, Check):
@@ -111,19 +125,3 @@ class Supervisor:
                 f"{self!r}: check {check.name!r} would restart {check.restart!r}, "
                 "which offers no restart; declare one with @action on a method named 'restart'"
             )
-
-
-def _milliseconds(what: str, seconds: float, example: str) -> int:
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, (int, float))
-        or not MIN_DURATION_S <= seconds < float("inf")
-    ):
-        raise InvalidDeclaration(f"{what}={seconds!r}: needs a number of seconds > 0, for example {what}={example}")
-    return round(seconds * 1000)
-
-
-def _attempts(count: int) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidDeclaration(f"max_attempts={count!r}: needs a whole number >= 1, for example 5")
-    return count

@@ -8,7 +8,7 @@ from supervision.errors import ActionFailed
 from tasks import wiring
 
 
-@shared_task(name=publish.ACT, bind=True, acks_late=True, ignore_result=False, throws=(ActionFailed,))
+@shared_task(name=publish.ACT, bind=True, acks_late=True, ignore_result=True, throws=(ActionFailed,))
 def act(self: "Task[[str], str]", action_id: str) -> str:
     """One run of the action; its retry waits in the store, and comes as the same task again."""
     outcome = wiring.runtime().run_action(action_id, tell=announce.to(self))

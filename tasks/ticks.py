@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from supervision.engine import publish
-from supervision.store.ticks import Mode
+from supervision.runtime import Mode
 from tasks import wiring
 
 

@@ -1,0 +1,55 @@
+"""The command line: ``supervision …``, and the same group as a Celery plugin, ``celery -A APP supervision …``.
+
+Rules:
+- Commands read and ask through `supervision.client`; none of them knows the store.
+- One module per command, imported when it is called: a command pays only for what it needs.
+- Whatever is printed passes `printing`, which masks secrets and takes away what would control a terminal.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from supervision.cli.address import store_options
+from supervision.cli.exits import refused
+from supervision.errors import SupervisionError
+
+COMMANDS = ("demo", "tree", "get", "describe", "events", "restart", "doctor", "config", "version")
+"""Each is a module of this package, with the command in its global ``command``."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for, and turns our errors into exit statuses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # the signature is click's
+        """The names, in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # as above
+        """The command of that name, None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SupervisionError as error:
+            raise refused(error) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@store_options
+def cli(**_preload: object) -> None:  # Celery hands in whatever options an app gives to all of its commands
+    """Supervised children: what they are, what happened to them, and what can be done.
+
+    Exit status: 0 done, 1 the condition failed, 2 usage, 3 not found, 4 timed out, 69 store unreachable.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="supervision")

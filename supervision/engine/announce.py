@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from celery import states
 
+from supervision.errors import ActionFailed
 from supervision.store.actions import Record
 
 _log = structlog.get_logger("supervision")
@@ -20,28 +21,34 @@ _EVENTS = {
     "failed": "task-failed",
 }
 
+_STATES = {"retrying": states.RETRY, "succeeded": states.SUCCESS, "failed": states.FAILURE}
+"""Stored by us, because a message that asks for a result makes its sender listen for it (see `publish`)."""
+
 
 def to(task: Any) -> Callable[[str, Record], None]:  # a bound Celery task
     """A listener for `Runtime.run_action` that speaks for ``task``."""
 
     def tell(outcome: str, record: Record) -> None:
-        if outcome == "retrying":
-            task.update_state(state=states.RETRY, meta={"attempt": record.attempt, "of": record.retries + 1})
-        if event := _EVENTS.get(outcome):
-            _send(task, event, record)
+        try:
+            _tell(task, outcome, record)
+        except Exception as error:  # noqa: BLE001 # decoration must never cost an action; the store knows how it ended
+            _log.warning("not_announced", action=record.id, outcome=outcome, error=str(error))
 
     return tell
 
 
-def _send(task: Any, event: str, record: Record) -> None:  # as above
-    try:
+def _tell(task: Any, outcome: str, record: Record) -> None:
+    run = f"run {record.attempt} of {record.retries + 1}"
+    if state := _STATES.get(outcome):
+        # With these two Celery stores an exception, and fails to read back anything else.
+        failed = state in states.EXCEPTION_STATES
+        task.update_state(state=state, meta=ActionFailed(f"{run}: {record.error}") if failed else run)
+    if event := _EVENTS.get(outcome):
         task.send_event(
             event,
             name=task.name,
             args=f"({record.supervisor}/{record.child}, {record.name})",
             retries=record.attempt - 1,
-            result=f"attempt {record.attempt} of {record.retries + 1}",
+            result=run,
             exception=record.error,
         )
-    except OSError as error:  # the broker is away; the store knows how the action ended
-        _log.warning("event_not_sent", event_type=event, error=str(error))

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 class PoolGate(bootsteps.Step):
     """Refuses green pools for our queues and says what threads and solo lose."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery hands in untyped objects
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
         ours = sorted(name for name in worker.app.amqp.queues.consume_from if name.startswith(OUR_QUEUES))
         pool = worker.pool_cls

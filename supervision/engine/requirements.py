@@ -149,8 +149,7 @@ REQUIREMENTS = (
         publish_seconds,
         at_most(PUBLISH_BOUND_S),
         "task_publish_retry_policy = {'max_retries': 1, ...} with socket_timeout = 4",
-        f"(max_retries + 2) * socket_timeout is how long a caller waits for a broker that is gone; {PUBLISH_BOUND_S} s "
-        "are enough",
+        f"a caller waits (max_retries + 2) * socket_timeout for a broker that is gone; {PUBLISH_BOUND_S} s are enough",
         "warning",
     ),
     _setting("broker_connection_max_retries", one_of(None), "None", "workers give up reconnecting after 45 minutes"),
@@ -211,7 +210,7 @@ REQUIREMENTS = (
     _setting(
         "worker_soft_shutdown_timeout",
         at_most(600),
-        "20",
+        "10",
         "at a cold shutdown running work gets no time to finish",
         "warning",
         only_store=False,

@@ -34,11 +34,11 @@ class VisibilityRenewal(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
-    def __init__(self, consumer: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery hands in untyped objects
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
         self._cancel: Callable[[], object] | None = None
         super().__init__(consumer, **kwargs)
 
-    def start(self, consumer: Any) -> None:  # noqa: ANN401 - as above
+    def start(self, consumer: Any) -> None:
         """Begin to renew; called after each connect."""
         if consumer.connection.transport.driver_type != "redis":
             return
@@ -51,14 +51,14 @@ class VisibilityRenewal(bootsteps.StartStopStep):
         else:
             self._cancel = consumer.timer.call_repeatedly(every, renew, (qos,)).cancel
 
-    def stop(self, consumer: Any) -> None:  # noqa: ANN401, ARG002 - as above
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it in
         """Stop renewing; called at each loss of the connection and at shutdown."""
         if self._cancel is not None:
             self._cancel()
             self._cancel = None
 
 
-def renew(qos: Any) -> int:  # noqa: ANN401 - kombu's QoS has no type
+def renew(qos: Any) -> int:
     """Mark every message held by this worker as seen now; returns how many marks were moved.
 
     XX never revives a message that was acknowledged in between, GT never shortens another worker's renewal.
@@ -76,7 +76,7 @@ def renew(qos: Any) -> int:  # noqa: ANN401 - kombu's QoS has no type
         return 0
 
 
-def held_tags(qos: Any) -> set[str]:  # noqa: ANN401 - as above
+def held_tags(qos: Any) -> set[str]:
     """Delivery tags of all messages that this worker has taken and not acknowledged.
 
     Delivered ones belong to the present connection; reserved and active ones may have come over an earlier one and

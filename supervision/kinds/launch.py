@@ -140,7 +140,10 @@ def release_lock(lock: int) -> None:
 
 
 def launch(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Start the process, or say why not: one of started, adopted, ending, superseded, locked, failed."""
+    """Start the process, or say why not: one of started, adopted, ending, superseded, locked, failed.
+
+    The lock ends with this program, or with exec; it is not for use inside a program that lives on.
+    """
     lock = take_lock(Path(request["lock"]), time.monotonic() + request["patience"])
     if lock is None:
         return {"outcome": "locked"}

@@ -10,6 +10,7 @@ from supervision.model import Reservation
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
+from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 from supervision.store.ticks import wish
 
@@ -48,7 +49,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What `finish` made of a run: succeeded, failed, retrying or late, and the wake-up to send."""
+    """What became of a run: succeeded, failed, retrying, late, or alive when it must not be reaped; and the wake-up."""
 
     outcome: str
     entries: tuple[Entry, ...]
@@ -74,7 +75,10 @@ class Actions:
     def finish(  # one end of one run; all but the record are named
         self, record: Record, *, outcome: str, error: str = "", retry: bool = True, delay_ms: int = 0
     ) -> Ended:
-        """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left."""
+        """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left.
+
+        The third outcome, dead, is a sweep's: failed, but only if the deadline is over, by the store's clock.
+        """
         keys = self._keys
         own = (keys.of(record.supervisor, what) for what in ("flight", "last"))
         answer = self._scripts.run(
@@ -86,7 +90,7 @@ class Actions:
                 keys.of(record.supervisor, "control"),
                 *(keys.outbox, keys.entries, keys.events, keys.counters),
             ],
-            [record.id, record.fence, outcome, error, int(retry), delay_ms, KEEP_S],
+            [record.id, record.fence, outcome, plain(error), int(retry), delay_ms, KEEP_S],
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
 
@@ -117,8 +121,11 @@ class Actions:
 
     def overdue(self) -> list[Record]:
         """Actions that a sweep must look at now, the oldest first, `MOST_PER_SWEEP` at most."""
-        ids = self._scripts.run("overdue", [self._keys.due], [MOST_PER_SWEEP])
-        return [record for action_id in ids if (record := self.get(action_id.decode()))]
+        ids = [action_id.decode() for action_id in self._scripts.run("overdue", [self._keys.due], [MOST_PER_SWEEP])]
+        found = {action_id: self.get(action_id) for action_id in ids}
+        for action_id in (action_id for action_id, record in found.items() if record is None):
+            self.requeue(action_id, 0)  # which forgets it: a due time without its record would be in the way for ever
+        return [record for record in found.values() if record]
 
     def get(self, action_id: str) -> Record | None:
         """The record of one action, or None when there is none (any more)."""

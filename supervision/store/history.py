@@ -41,20 +41,21 @@ class History:
         """Records after ``last_id`` (all when "-"), oldest first."""
         start = "-" if last_id == "-" else f"({last_id}"
         with translated("events"):
-            yield from map(_past, self._scripts.client.xrange(self._keys.events, start, "+", count=most))  # type: ignore[arg-type] # the sync client answers the list itself
+            yield from map(past, self._scripts.client.xrange(self._keys.events, start, "+", count=most))  # type: ignore[arg-type] # the sync client answers the list itself
 
     def latest(self, most: int) -> list[Past]:
         """The last ``most`` records, oldest first."""
         with translated("events"):
             found = self._scripts.client.xrevrange(self._keys.events, count=most)
-        return [_past(record) for record in reversed(found)]  # type: ignore[arg-type] # as above
+        return [past(record) for record in reversed(found)]  # type: ignore[arg-type] # as above
 
     def trim(self, keep_ms: int = KEEP_MS) -> int:
         """Remove what is older, except for the records of open incidents; answers how many."""
         return int(self._scripts.run("trim", [self._keys.events, self._keys.incidents], [keep_ms]))
 
 
-def _past(record: tuple[bytes, dict[bytes, bytes]]) -> Past:
+def past(record: tuple[bytes, dict[bytes, bytes]]) -> Past:
+    """One entry of the stream, as redis-py answers it, as a record."""
     entry_id, fields = record
     plain = {name.decode(): value.decode() for name, value in fields.items()}
     return msgspec.convert({"id": entry_id.decode(), **plain}, Past, strict=False)

@@ -3,7 +3,7 @@
 All keys of one namespace share the hash tag ``{namespace}``, so that a namespace could live on one shard of a cluster.
 
     supervisors             hash    supervisor -> declaration; written by declare
-    fence                   string  the last fence; commit, reserve, start; never goes away
+    fence                   string  the last fence; start; never goes away
     action:<id>             hash    one action from reservation to end; goes 24 h after its end
     due                     zset    action id by when a sweep must look at it; goes at its end
     outbox                  zset    entry id by when it was written; goes when published
@@ -19,7 +19,7 @@ Per supervisor, below s:<supervisor>:, going away with the supervisor or the chi
     desired                 hash    child -> revision and document that were set at run time
     observed                hash    child -> observed document; observed, when it changes
     seen                    hash    child -> "sequence:began at" of the last good look; observed
-    errors                  hash    child -> why the last look failed; observed, goes at the next good look
+    errors                  hash    child -> "sequence:why" of the last failed look; observed, goes at the next good one
     slow                    hash    child -> until when a look is under way; observed, goes when it ends
     flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
     last                    hash    child -> `LastAction`; finish

@@ -45,7 +45,9 @@ class Observations:
     def look(self, supervisor: Supervisor, *, periodic: bool) -> Look | None:
         """Begin to look at all children; None when this interval's periodic look was already begun elsewhere."""
         keys = [self._keys.of(supervisor.name, what) for what in ("control", "slow")]
-        answer = self._scripts.run("look", keys, ["slot" if periodic else "now", supervisor.interval_ms])
+        answer = self._scripts.run(
+            "look", keys, ["slot" if periodic else "now", supervisor.interval_ms, _slow_ms(supervisor)]
+        )
         if answer[0] == b"duplicate":
             return None
         return Look(int(answer[2]), int(answer[1]), frozenset(child.decode() for child in answer[3:]))
@@ -76,7 +78,11 @@ class Observations:
                 look.at,
                 msgspec.msgpack.encode(sights),
                 msgspec.msgpack.encode(under_way),
-                supervisor.observe_timeout_ms + SLOW_EXTRA_MS,
+                _slow_ms(supervisor),
             ],
         )
         return entries(answer[1:])
+
+
+def _slow_ms(supervisor: Supervisor) -> int:
+    return supervisor.observe_timeout_ms + SLOW_EXTRA_MS

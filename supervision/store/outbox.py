@@ -10,6 +10,9 @@ from supervision.store.scripts import Scripts
 
 MOST_PER_SWEEP = 500
 
+MOST_PER_SCRIPT = 1_000
+"""Entries per script that forgets them: Lua hands at most some 8,000 arguments to one command."""
+
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One message to send: ``kind`` says which task, ``subject`` is its only argument, both are identities.
@@ -47,8 +50,8 @@ class Outbox:
 
     def published(self, sent: Sequence[Entry]) -> None:
         """Forget entries that the broker has taken."""
-        if sent:
-            self._scripts.run("published", self._keys, [entry.id for entry in sent])
+        for i in range(0, len(sent), MOST_PER_SCRIPT):
+            self._scripts.run("published", self._keys, [entry.id for entry in sent[i : i + MOST_PER_SCRIPT]])
 
     def unpublished(self, older_than_ms: int) -> tuple[Entry, ...]:
         """The oldest entries that wait for longer than that, `MOST_PER_SWEEP` at most."""

@@ -16,11 +16,12 @@ class DeclaredAction(msgspec.Struct, frozen=True):
 
 
 class DeclaredChild(msgspec.Struct, frozen=True):
-    """A child, its kind, its states by phase and its actions by name."""
+    """A child, its kind, its states by phase, its actions by name and what it should be unless told otherwise."""
 
     kind: str
     states: dict[str, str]
     actions: dict[str, DeclaredAction]
+    desired: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class DeclaredSupervisor(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
                     for action in child.actions
                     if (spec := child.spec(action))
                 },
+                desired=msgspec.Raw(msgspec.json.encode(child.desired)),
             )
             for name, child in supervisor.children.items()
         },

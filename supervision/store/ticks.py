@@ -15,6 +15,7 @@ from supervision.model import ChildRecord, Event, LastAction, Observation, Reser
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
+from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
 from supervision.view import ChildView, Claim, View
@@ -148,7 +149,7 @@ def _packed(update: Update) -> dict[str, Any]:
 
 
 def _event(event: Event) -> list[str]:
-    return [event.kind, event.subject, event.reason, event.before, event.after, str(event.attempt)]
+    return [event.kind, event.subject, plain(event.reason), event.before, event.after, str(event.attempt)]
 
 
 def _counters(supervisor: str, plan: Plan) -> list[str]:

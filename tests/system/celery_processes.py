@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
+
+from celery import Celery
 
 HERE = Path(__file__).parent
 READY_S = 60.0
@@ -87,12 +90,12 @@ class CeleryProcess:
 class Worker(CeleryProcess):
     """A worker without the chatter between workers, which only slows a test down."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one option of the command
         self,
         folder: Path,
         url: str,
         queue: str,
-        *more: str,
+        *,
         app: str = "hardened_app",
         slots: int = 2,
         pool: str = "prefork",
@@ -112,13 +115,17 @@ class Worker(CeleryProcess):
             pool,
             "-l",
             "INFO",
-            *more,
             SUPERVISION_STORE_URL=url,
             **environment,
         )
 
     def await_ready(self) -> Self:
         return self.await_log(r" ready\.")
+
+
+def publish(app: Celery, task: str, *arguments: str, queue: str, **options: float) -> str:
+    """The id of the task. Without a result, as our own messages are: waiting for results has its own connection."""
+    return str(app.send_task(task, arguments, queue=queue, ignore_result=True, **options).id)
 
 
 @contextmanager
@@ -129,6 +136,12 @@ def ended(*processes: CeleryProcess) -> Iterator[None]:
     finally:
         for process in processes:
             process.kill_group()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def database(url: str, number: int) -> str:

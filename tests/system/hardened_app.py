@@ -15,6 +15,8 @@ def hardened(url: str | None = None, visibility_s: float | None = None) -> Celer
     app.conf.imports = ("probe_tasks",)
     if url is not None:
         app.conf.broker_url = app.conf.result_backend = url
+        if url.startswith("sentinel"):
+            app.conf.broker_transport_options = {**app.conf.broker_transport_options, "master_name": "mymaster"}
     if visibility_s is not None:
         quick = {"visibility_timeout": visibility_s, "unacked_restore_interval": 1}
         app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}

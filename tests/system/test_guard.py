@@ -72,6 +72,30 @@ print(guarded.pid, fork, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+# Its fork holds a copy of the leash, so that letting go of it says nothing to the guard.
+FORKING_STOPPER = """
+import os, signal, sys, time
+from supervision.guarded import Guarded
+guarded = Guarded([sys.executable, "-c", "import time; time.sleep(600)"])
+fork = os.fork()
+if fork == 0:
+    time.sleep(600)
+print(guarded.stop(), flush=True)
+os.kill(fork, signal.SIGKILL)
+os.wait()
+"""
+
+# What dies with its module dies after Python gave every handled signal its default back.
+LATE_SIGNAL = """
+import os, sys
+from supervision import guard
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid()):
+        kill(pid, 15)
+late = Late()
+sys.exit(guard.main(["--", sys.executable, "-c", "raise SystemExit(7)"]))
+"""
+
 # Says whether the command outlived the Ctrl-C that it got itself.
 INTERRUPTED_PARENT = """
 import os, signal, sys
@@ -155,6 +179,13 @@ def test_a_fork_of_the_parent_does_not_keep_the_command_alive(
         fork.kill()
 
 
+def test_stop_ends_the_command_even_when_a_fork_holds_the_leash(
+    start_parent: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    said, _ = start_parent(FORKING_STOPPER).communicate()
+    assert said.split() == [str(128 + signal.SIGTERM)]
+
+
 def test_kill_9_of_the_guard_ends_the_command(tmp_path: Path) -> None:
     with Guarded(sleeper("command", "stubborn"), cwd=tmp_path) as guarded:
         command = written_pid(tmp_path, "command")
@@ -206,18 +237,19 @@ def test_a_paused_command_is_woken_to_end_itself(tmp_path: Path) -> None:
 def test_the_command_ends_before_what_it_started_is_told(tmp_path: Path) -> None:
     # A worker restarts a supervised process that ends: told in the other order, it would be busy doing that.
     script = f"""
-import os, signal, subprocess, sys
-daemon = {SLEEPER!r}
-subprocess.run([sys.executable, "-c", daemon, "daemon", "daemon"], check=True)
-pid = 0
-def end(*_):
-    os.kill(pid, 0)
-    sys.exit(3)
-signal.signal(signal.SIGTERM, end)
+import os, signal, subprocess, sys, time
+subprocess.run([sys.executable, "-c", {SLEEPER!r}, "daemon", "daemon"], check=True)
 while not os.path.exists("daemon.pid"):
     pass
 pid = int(open("daemon.pid").read())
-open("command.pid", "w").write(str(os.getpid()))
+def end(*_):
+    for look in range(25):  # that something does not happen can only be seen by looking for a while
+        os.kill(pid, 0)
+        time.sleep(0.02)
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+open("command.new", "w").write(str(os.getpid()))
+os.rename("command.new", "command.pid")
 while True:
     signal.pause()
 """
@@ -259,6 +291,14 @@ def test_the_command_gets_what_it_was_given(tmp_path: Path) -> None:
     assert said == [f"{tmp_path} b c default_int_handler", "b'' [0, 1, 2]"]
 
 
+def test_the_command_does_not_inherit_what_python_ignores(tmp_path: Path) -> None:
+    with (tmp_path / "output").open("wb") as output:
+        guarded = Guarded(["grep", "SigIgn", "/proc/self/status"], stdout=output)
+        until(lambda: guarded.poll() is not None)
+    ignored = int((tmp_path / "output").read_text().split()[1], 16)
+    assert not ignored & (1 << (signal.SIGPIPE - 1))
+
+
 def test_a_command_that_cannot_be_run_says_so(tmp_path: Path) -> None:
     with (tmp_path / "output").open("wb") as output:
         guarded = Guarded(["/no/such/program"], stdout=output)
@@ -277,6 +317,7 @@ def test_it_runs_as_a_module_with_its_input_as_the_leash(tmp_path: Path) -> None
     cmd = [sys.executable, "-m", "supervision.guard", "--grace", "1", "--", *sleeper("command")]
     with subprocess.Popen(cmd, cwd=tmp_path, stdin=subprocess.PIPE) as guardian:
         command = written_pid(tmp_path, "command")
+        assert os.getsid(command.pid) == guardian.pid != os.getsid(0)
         assert guardian.stdin is not None
         guardian.stdin.close()
         assert guardian.wait() == 128 + signal.SIGTERM
@@ -290,3 +331,8 @@ def test_a_signal_to_the_guard_ends_the_command(tmp_path: Path, signum: signal.S
     guarded._guard.send_signal(signum)
     until(lambda: guarded.poll() is not None)
     assert guarded.poll() == 128 + signal.SIGTERM
+
+
+def test_a_signal_that_comes_after_the_end_does_not_change_the_status() -> None:
+    with subprocess.Popen([sys.executable, "-c", LATE_SIGNAL], stdin=subprocess.PIPE) as late:
+        assert late.wait() == 7

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from waiting import until
 
 from supervision.errors import ActionFailed, Conflict, InvalidDeclaration, NotRetryable, Superseded
-from supervision.kinds import launch
+from supervision.kinds import launch, launcher
 from supervision.kinds.files import file_name
 from supervision.kinds.managed import ManagedProcess
 
@@ -96,7 +96,7 @@ Make = Callable[..., ManagedProcess]
 def make(folder: Path) -> Iterator[Make]:
     made: list[ManagedProcess] = []
 
-    def make(*command: str, **options: Any) -> ManagedProcess:  # noqa: ANN401 - those of ManagedProcess
+    def make(*command: str, **options: Any) -> ManagedProcess:
         number = next(_numbers)
         # A last argument that nobody reads makes every command line one of a kind on this machine.
         unique = [*command, f"number-{number}"] if command else ["sleep", f"600.{number}"]
@@ -154,11 +154,35 @@ def kill(*pids: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def record_of(process: ManagedProcess) -> Path:
+    return process.folder / f"{file_name(process.path)}.json"
+
+
+def lock_of(process: ManagedProcess) -> Path:
+    return process.folder / f"{file_name(process.path)}.lock"
+
+
+@contextmanager
+def locked(process: ManagedProcess) -> Iterator[None]:
+    process.folder.mkdir(mode=0o700, exist_ok=True)
+    lock = launch.take_lock(lock_of(process), time.monotonic())
+    assert lock is not None
+    try:
+        yield
+    finally:
+        launch.release_lock(lock)
+
+
+def holds_open(pid: int, file: Path) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return str(file) in [opened.path for opened in psutil.Process(pid).open_files()]
+    return False
+
+
 def write_record(process: ManagedProcess, record: launch.Record) -> Path:
     process.folder.mkdir(mode=0o700, exist_ok=True)
-    file = process.folder / f"{file_name(process.path)}.json"
-    launch.write_record(file, record)
-    return file
+    launch.write_record(record_of(process), record)
+    return record_of(process)
 
 
 # What it is for
@@ -271,6 +295,17 @@ def test_a_zombie_is_not_running(make: Make, stranger: subprocess.Popen[bytes]) 
     assert process.start(3, timeout=PATIENCE).running
 
 
+def test_where_there_is_no_proc_psutil_tells_the_same(stranger: subprocess.Popen[bytes]) -> None:
+    identity = launch._other_start_identity(stranger.pid)
+    assert identity is not None
+    assert launch._other_start_identity(stranger.pid) == identity
+    assert launch._other_start_identity(os.getpid()) != identity
+    os.kill(stranger.pid, signal.SIGKILL)
+    until(lambda: launch._other_start_identity(stranger.pid) is None)
+    stranger.wait()
+    assert launch._other_start_identity(stranger.pid) is None
+
+
 # Stopping
 
 
@@ -292,9 +327,8 @@ def running_helper(helper: str) -> list[int]:
 
 
 def test_a_stop_waits_for_helpers_that_outlive_their_leader(make: Make) -> None:
-    process = make(
-        "sh", "-c", "(trap 'sleep 0.5; echo helper done; exit' TERM; echo ready; while :; do sleep 0.05; done) & wait"
-    )
+    helper = "(trap 'sleep 0.6; echo helper done; exit' TERM; echo ready; while :; do sleep 0.05; done) &"
+    process = make("sh", "-c", f"trap 'sleep 0.2; exit' TERM; {helper} wait")
     process.start(1, timeout=PATIENCE)
     until(output_holds(process, "ready"))
     process.stop(1, timeout=PATIENCE)
@@ -340,16 +374,12 @@ def test_a_caller_with_an_old_fence_is_refused_and_changes_nothing(make: Make, v
 
 
 @pytest.mark.parametrize("verb", ["start", "stop"])
-def test_a_lock_that_is_not_free_in_time_is_a_conflict_that_names_it(make: Make, folder: Path, verb: str) -> None:
+def test_a_lock_that_is_not_free_in_time_is_a_conflict_that_names_it(make: Make, verb: str) -> None:
     process = make()
     process.start(1, timeout=PATIENCE)
-    file = folder / f"{file_name(process.path)}.lock"
-    lock = launch.take_lock(file, time.monotonic())
-    assert lock is not None
-    with pytest.raises(Conflict, match="not free in time") as refusal:
+    with locked(process), pytest.raises(Conflict, match="not free in time") as refusal:
         getattr(process, verb)(2, timeout=0.2)
-    assert str(file) in str(refusal.value)
-    launch.release_lock(lock)
+    assert str(lock_of(process)) in str(refusal.value)
     assert getattr(process, verb)(2, timeout=PATIENCE).fence == 2
 
 
@@ -389,11 +419,11 @@ def test_the_process_survives_kill_9_of_its_starter_and_of_the_whole_group(
 def test_a_starter_killed_at_any_moment_leaves_nothing_or_the_one_recorded_process(
     make: Make, starter: Callable[..., Starter], *, also_the_launcher: bool
 ) -> None:
-    processes = [make() for _ in range(16)]
+    processes = [make() for _ in range(20)]
     starters = [starter(process, "start", 1) for process in processes]
     for step, (process, one) in enumerate(zip(processes, starters, strict=True)):
         one.go()
-        time.sleep(step * 0.003)  # the moment of the kill is what this test varies
+        time.sleep(step * 0.002)  # the moment of the kill is what this test varies
         one.signal(signal.SIGKILL)
         if also_the_launcher:
             kill(*launchers(process))
@@ -458,9 +488,8 @@ def test_a_start_finishes_the_stop_of_a_paused_stopper_which_then_kills_nobody(
     process = make("sh", "-c", IGNORES_TERM.format(f"600.{next(_numbers)}"))
     first = process.start(1, timeout=PATIENCE)
     until(output_holds(process, "ready"))
-    record = process.folder / f"{file_name(process.path)}.json"
     stopper = starter(process, "stop", 2, 1.0).go()
-    until(lambda: launch.read_record(record).ending)
+    until(lambda: launch.read_record(record_of(process)).ending)
     stopper.signal(signal.SIGSTOP)
     second = process.start(3, timeout=2)
     assert second.running
@@ -468,6 +497,62 @@ def test_a_start_finishes_the_stop_of_a_paused_stopper_which_then_kills_nobody(
     stopper.signal(signal.SIGCONT)
     assert stopper.answer() in {"Superseded", str(second.pid)}
     assert process.status() == second
+
+
+def test_a_stopper_that_was_overtaken_between_its_two_signals_does_not_send_the_second(
+    make: Make, starter: Callable[..., Starter]
+) -> None:
+    process = make("sh", "-c", IGNORES_TERM.format(f"600.{next(_numbers)}"))
+    first = process.start(1, timeout=PATIENCE)
+    until(output_holds(process, "ready"))
+    slow, patient = starter(process, "stop", 2, 1.0).go(), starter(process, "stop", 3, 600.0)
+    until(lambda: launch.read_record(record_of(process)).ending)
+    slow.signal(signal.SIGSTOP)
+    patient.go()
+    until(lambda: process.status().fence == 3)
+    slow.signal(signal.SIGCONT)
+    assert slow.answer() == "Superseded"
+    assert process.status().pid == first.pid
+
+
+def test_a_launcher_with_its_whole_request_needs_its_starter_no_more(
+    make: Make, starter: Callable[..., Starter]
+) -> None:
+    process = make()
+    with locked(process):
+        one = starter(process, "start", 1).go()
+        until(lambda: any(holds_open(pid, lock_of(process)) for pid in launchers(process)))
+        os.killpg(one.popen.pid, signal.SIGKILL)
+        one.popen.wait()
+        assert len(launchers(process)) == 1
+    assert until(lambda: running(process)) == [process.status().pid]
+
+
+def test_a_launcher_does_not_adopt_a_process_that_is_being_stopped(
+    make: Make, stranger: subprocess.Popen[bytes]
+) -> None:
+    process = make()
+    started = launch.start_identity(stranger.pid)
+    write_record(process, launch.Record(fence=1, pid=stranger.pid, started=started, ending=True))
+    request = {"lock": str(lock_of(process)), "record": str(record_of(process)), "patience": 1, "fence": 2}
+    answer = subprocess.check_output([sys.executable, "-I", launch.__file__], input=json.dumps(request).encode())
+    assert json.loads(answer) == {"outcome": "ending"}
+    assert launch.read_record(record_of(process)).fence == 1
+
+
+def test_a_start_that_waited_for_the_lock_looks_again_before_it_ends_anything(
+    make: Make, starter: Callable[..., Starter]
+) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE)
+    record = launch.read_record(record_of(process))
+    with locked(process):
+        write_record(process, record._replace(ending=True))
+        one = starter(process, "start", 2).go()
+        until(lambda: holds_open(one.popen.pid, lock_of(process)))
+        write_record(process, record)
+    assert one.answer() == str(first.pid)
+    assert running(process) == [first.pid]
 
 
 # Refusals
@@ -555,6 +640,17 @@ def test_an_unusable_launcher_is_an_answer_with_its_reason(
     monkeypatch.setattr(launch, "__file__", str(broken))
     with pytest.raises(ActionFailed, match="out of order"):
         process.start(1, timeout=PATIENCE)
+
+
+def test_a_launcher_that_does_not_answer_is_ended(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text("import time; time.sleep(600)")
+    process = make()
+    monkeypatch.setattr(launch, "__file__", str(silent))
+    monkeypatch.setattr(launcher, "ANSWER_MARGIN", 0.1)
+    with pytest.raises(ActionFailed, match="did not answer within"):
+        process.start(1, timeout=0.1)
+    assert launchers(process) == []
 
 
 # File names

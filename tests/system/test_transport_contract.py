@@ -4,6 +4,7 @@ When the stock worker lives, upstream has repaired what `supervision.engine.tran
 """
 
 import signal
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +15,9 @@ import psutil
 import pytest
 import redis
 from celery import Celery
-from celery_processes import Worker, database, ended, lines, until
+from celery_processes import Worker, database, ended, free_port, lines, publish, until
 from hardened_app import hardened
+from kombu.exceptions import OperationalError
 from stock_app import stock
 
 from supervision.server import EmbeddedStore
@@ -39,14 +41,14 @@ class Fleet:
     workers: dict[tuple[str, str], Worker]
 
     def hold(self, app: Celery, queue: str, name: str) -> None:
-        app.send_task("probe.hold", (str(self.folder), name, f"{name}.go"), queue=queue)
+        publish(app, "probe.hold", str(self.folder), name, f"{name}.go", queue=queue)
         until(lambda: lines(self.folder, name), f"{name} started")
 
     def release(self, name: str) -> None:
         (self.folder / f"{name}.go").touch()
 
     def mark(self, app: Celery, queue: str, name: str, **options: float) -> str:
-        return str(app.send_task("probe.mark", (str(self.folder), name), queue=queue, **options).id)
+        return publish(app, "probe.mark", str(self.folder), name, queue=queue, **options)
 
     def await_marked(self, *names: str) -> None:
         def missing() -> list[str]:
@@ -132,7 +134,7 @@ def test_our_workers_outlive_a_store_that_is_full(fleet: Fleet) -> None:
     with redis.Redis.from_url(fleet.store.url) as client:
         # Two hold both slots, the third waits in the queue: taking it writes, and that write is refused.
         for number in range(3):
-            fleet.app.send_task("probe.hold", (str(fleet.folder), f"{key}-{number}", f"{key}.go"), queue=queue)
+            publish(fleet.app, "probe.hold", str(fleet.folder), f"{key}-{number}", f"{key}.go", queue=queue)
         until(lambda: sum(bool(lines(fleet.folder, f"{key}-{n}")) for n in range(3)) == 2, "two of three run")
         client.config_set("maxmemory", 1)
         try:
@@ -159,3 +161,66 @@ def test_our_workers_outlive_a_store_that_became_a_read_only_replica(fleet: Flee
         fleet.mark(fleet.app, queue_of(case), f"{key}-{'-'.join(case)}")
     fleet.await_marked(*(f"{key}-{'-'.join(case)}" for case in CASES))
     assert all(worker.alive for worker in fleet.workers.values()), fleet.logs()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address of a sentinel that watches a master and a replica, and the master."""
+    master, replica, watcher = (free_port() for _ in range(3))
+    (tmp_path / "sentinel.conf").write_text(
+        f"port {watcher}\nsentinel monitor mymaster 127.0.0.1 {master} 1\n"
+        "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n"
+    )
+    plain = ("--save", "", "--bind", "127.0.0.1")
+    commands = (
+        ["--port", str(master), *plain],
+        ["--port", str(replica), "--replicaof", "127.0.0.1", str(master), *plain],
+        [str(tmp_path / "sentinel.conf"), "--sentinel"],
+    )
+    servers = [
+        subprocess.Popen(["redis-server", *command], cwd=tmp_path, stdout=subprocess.DEVNULL) for command in commands
+    ]
+    try:
+        with redis.Redis(port=watcher) as client:
+            until(lambda: ready_to_fail_over(client), "the sentinel knows the replica", within=90)
+        yield f"sentinel://127.0.0.1:{watcher}", servers[0]
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+
+
+def ready_to_fail_over(watcher: redis.Redis) -> bool:
+    try:
+        replicas = watcher.sentinel_slaves("mymaster")
+    except redis.ConnectionError:
+        return False
+    return any(replica["master-link-status"] == "ok" for replica in replicas)
+
+
+@pytest.mark.servers
+def test_our_workers_outlive_a_failover_that_sentinels_decide(
+    sentinel: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    url, master = sentinel
+    # The default visibility: a failover takes as long as the short one, and a second copy would take the free slot.
+    worker = Worker(tmp_path, url, "probe.sentinel")
+    with ended(worker), hardened(url) as app:
+        worker.await_ready()
+        publish(app, "probe.hold", str(tmp_path), "busy", "go", queue="probe.sentinel")
+        until(lambda: lines(tmp_path, "busy"), "busy")
+        master.kill()
+        worker.await_log("Connection to broker lost")
+        until(lambda: published(app, tmp_path), "a message reaches the new master", within=90)
+        until(lambda: lines(tmp_path, "after"), lambda: f"consumed from the new master:\n{worker.log}")
+        (tmp_path / "go").touch()
+        until(lambda: "finished" in "".join(lines(tmp_path, "busy")), "finished")
+        assert worker.alive, worker.log
+
+
+def published(app: Celery, folder: Path) -> bool:
+    try:
+        publish(app, "probe.mark", str(folder), "after", queue="probe.sentinel")
+    except OperationalError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from celery import Celery
-from celery_processes import Worker, database, ended, lines, until
+from celery_processes import Worker, database, ended, lines, publish, until
 from hardened_app import hardened
 from stock_app import stock
 
@@ -34,7 +34,7 @@ def starts(folder: Path, name: str) -> int:
 
 
 def hold(app: Celery, folder: Path, name: str) -> None:
-    app.send_task("probe.hold", (str(folder), name, "go"), queue=f"probe.{name}")
+    publish(app, "probe.hold", str(folder), name, "go", queue=f"probe.{name}")
 
 
 def test_a_task_longer_than_the_visibility_timeout_runs_once(store: EmbeddedStore, tmp_path: Path) -> None:

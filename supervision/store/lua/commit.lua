@@ -2,7 +2,7 @@
 local control, records, flight = KEYS[1], KEYS[2], KEYS[3]
 local due, outbox, entries, events, counters, incidents = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local plan = cmsgpack.unpack(ARGV[1])
-local supervisor, answer, refused, next_action = plan.supervisor, {'done'}, false, 11
+local supervisor, answer, next_action = plan.supervisor, {'done'}, 11
 
 if redis.call('HGET', control, 'epoch') ~= text(plan.epoch) then
   count(counters, 'supervisor_writes_refused_total|supervisor=' .. supervisor .. '|script=commit')
@@ -42,7 +42,8 @@ for _, update in ipairs(plan.updates) do
   local action = wish and KEYS[next_action]
   if wish then next_action = next_action + 1 end
   if wish and redis.call('HEXISTS', flight, update.child) == 1 then
-    refused = true
+    -- Grown past what this plan has seen, so that its last slice answers `again`, whichever slice was refused.
+    redis.call('HINCRBY', control, 'dirty', 1)
   else
     redis.call('HSET', records, update.child, update.record)
     for _, fields in ipairs(update.events) do record(fields) end
@@ -56,6 +57,6 @@ end
 if plan.last then
   redis.call('HSET', control, 'clean', plan.dirty)
   release()
-  if refused or (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake() end
+  if (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake() end
 end
 return answer

@@ -1,4 +1,4 @@
--- finish(action, flight, last, due, control, outbox, entries, events, counters; id, fence, outcome, error, retry, delay_ms, keep_s) -> {succeeded|failed|retrying|late, entry}
+-- finish(action, flight, last, due, control, outbox, entries, events, counters; id, fence, outcome, error, retry, delay_ms, keep_s) -> {succeeded|failed|retrying|late|alive, entry}
 local key, flight, last, due, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local outbox, entries, events, counters = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local id, fence, outcome, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -8,6 +8,11 @@ local action = hash(key)
 if action.state ~= 'running' or action.fence ~= fence then
   count(counters, 'supervisor_actions_late_total')
   return {'late'}
+end
+-- A sweep found it overdue, but that may have been the wait before this very run: it is dead only when its time is over.
+if outcome == 'dead' then
+  if (tonumber(redis.call('ZSCORE', due, id)) or 0) > now then return {'alive'} end
+  outcome = 'failed'
 end
 local attempt = tonumber(action.attempt)
 if outcome == 'failed' and retry and attempt <= tonumber(action.retries) then outcome = 'retrying' end

@@ -1,4 +1,4 @@
--- look(control, slow; mode, interval_ms) -> {look|duplicate, now, sequence, child under way...}
+-- look(control, slow; mode, interval_ms, slow_ms) -> {look|duplicate, now, sequence, child under way...}
 local control, slow, mode, interval = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
 local state = redis.call('HMGET', control, 'look_slot', 'look_sequence')
 local slot = text(math.floor(now / interval))
@@ -9,6 +9,7 @@ redis.call('HSET', control, 'look_sequence', text(sequence))
 if mode == 'slot' then redis.call('HSET', control, 'look_slot', slot) end
 local answer = {'look', text(now), text(sequence)}
 for child, till in pairs(hash(slow)) do
-  if tonumber(till) > now then answer[#answer + 1] = child end
+  -- Further off than any mark could be: it is from before the clock was set back.
+  if tonumber(till) > now and tonumber(till) <= now + tonumber(ARGV[3]) then answer[#answer + 1] = child end
 end
 return answer

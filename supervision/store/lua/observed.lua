@@ -5,8 +5,9 @@ local supervisor, sequence, at = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local changed, mark = 0, ARGV[2] .. ':' .. at
 
 local function failed(child, why)
-  if redis.call('HGET', errors, child) == why then return end
-  redis.call('HSET', errors, child, why)
+  local known = redis.call('HGET', errors, child)
+  redis.call('HSET', errors, child, ARGV[2] .. ':' .. why)
+  if known and string.sub(known, string.find(known, ':', 1, true) + 1) == why then return end
   event(events, 0, {'kind', 'observation', 'subject', supervisor .. '/' .. child, 'before', '', 'after', 'failed',
     'reason', why, 'attempt', '0', 'actor', 'collector'})
 end
@@ -23,11 +24,18 @@ local function good(child, document)
   end
 end
 
+local function newest(child)
+  local newer = 0
+  for _, marks in ipairs({seen, errors}) do
+    newer = math.max(newer, tonumber(string.match(redis.call('HGET', marks, child) or '', '^%d+')) or 0)
+  end
+  return newer
+end
+
 for _, look in ipairs(cmsgpack.unpack(ARGV[4])) do
   local child, document, why = look[1], look[2], look[3]
-  local last = redis.call('HGET', seen, child)
   redis.call('HDEL', slow, child)
-  if last and tonumber(string.match(last, '^%d+')) >= sequence then
+  if newest(child) >= sequence then
     count(counters, 'supervisor_observations_refused_total|supervisor=' .. supervisor)
   elseif why ~= '' then failed(child, why)
   else good(child, document) end

@@ -1,0 +1,58 @@
+"""The facts about a Celery app that `supervision doctor` judges: its settings, its broker, who consumes its queues."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from supervision.cli.facts import FAILED, OK, WARNING, Fact, fact
+
+INSPECT_S: Final = 2.0
+"""Seconds for workers to answer; a busy one needs a few tenths."""
+
+CONNECT_S: Final = 4.0
+"""Seconds to connect to the broker."""
+
+OURS: Final = "supervision."
+"""How the names of our queues begin."""
+
+
+def found_app(name: str) -> Any:
+    """The app that ``celery -A name`` would find."""
+    from celery.app.utils import find_app  # noqa: PLC0415 # Celery is loaded by nobody else here
+
+    return find_app(name)
+
+
+def app_facts(app: Any) -> Iterator[Fact]:
+    """Settings first: they need no connection."""
+    yield from _setting_facts(app)
+    yield from _queue_facts(app)
+
+
+def _setting_facts(app: Any) -> Iterator[Fact]:
+    from supervision.engine.audit import audit  # noqa: PLC0415 # loads Celery
+
+    findings = audit(app)
+    for finding in findings:
+        state = FAILED if finding.severity == "error" else WARNING
+        yield Fact(f"setting {finding.name}", state, repr(finding.value), f"{finding.advice}: {finding.why}")
+    if not findings:
+        yield Fact("Celery settings", OK, "as this system needs them, REMAP_SIGTERM included")
+
+
+def _queue_facts(app: Any) -> Iterator[Fact]:
+    wanted = sorted(name for name in app.amqp.queues if name.startswith(OURS))
+    try:
+        with app.connection_for_write(connect_timeout=CONNECT_S) as connection:
+            connection.ensure_connection(max_retries=1, timeout=CONNECT_S)
+            answers: dict[str, list[dict[str, Any]]] = (
+                app.control.inspect(timeout=INSPECT_S, connection=connection).active_queues() or {}
+            )
+    except Exception as error:  # noqa: BLE001 # whatever the transport raises, it says that the broker is not usable
+        yield Fact("broker", FAILED, f"{type(error).__name__}: {error}", "start the broker, or correct broker_url")
+        return
+    yield Fact("broker", OK, f"answers; {len(answers)} workers")
+    consumed = [queue["name"] for queues in answers.values() for queue in queues]
+    for name in wanted:
+        consumers = consumed.count(name)
+        cure = f"celery -A {app.main or 'APP'} worker -Q {name}"
+        yield fact(f"queue {name}", f"{consumers} workers", cure, holds=consumers > 0)

@@ -1,0 +1,102 @@
+"""``supervision describe``: all that is known about one supervisor or child, ending with its events."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from supervision.cli.address import client, store_options
+from supervision.cli.events import COLUMNS as EVENT_COLUMNS
+from supervision.cli.printing import age, moment, output_option, say, say_json, say_table
+from supervision.cli.rows import COLUMNS, child_row, circuit_sentence
+
+if TYPE_CHECKING:
+    from supervision.client import ChildDescription, SupervisorDescription
+
+    Description = ChildDescription | SupervisorDescription
+
+
+@click.command("describe", short_help="All that is known about one of them.")
+@click.argument("path")
+@store_options
+@output_option
+@click.option("--events", default=20, show_default=True, type=click.IntRange(0, 1000), help="How many events.")
+@click.pass_context
+def command(ctx: click.Context, path: str, output: str, events: int) -> None:
+    """Show the documents, the circuit or state, the actions and the last events of PATH."""
+    from supervision.client import ChildDescription  # noqa: PLC0415 # loads redis
+
+    found = client(ctx).describe(path, events=events)
+    if output == "name":
+        say(path)
+    elif output == "json":
+        say_json({name: getattr(found, name) for name in found.__struct_fields__})
+    elif isinstance(found, ChildDescription):
+        _say_fields(_child_fields(found))
+        _say_events(found)
+    else:
+        _say_fields(_supervisor_fields(found))
+        say("Children:")
+        say_table([child_row(child) for child in found.supervisor.children], COLUMNS, output)
+        _say_events(found)
+
+
+def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
+    seen = found.child
+    yield "Path", seen.path
+    yield "Kind", seen.kind
+    yield "State", f"{seen.state} (phase {seen.phase}) since {moment(seen.since or 0)}" if seen.state else "none yet"
+    yield "Reason", seen.reason
+    yield "Quarantined", f"until {moment(seen.quarantined_until)}" if seen.quarantined else "no"
+    yield "Next action", f"not before {moment(seen.not_before)}" if seen.not_before else "at any time"
+    if action := seen.action:
+        of = f"run {action.attempt} of at most {action.retries + 1}"
+        yield "In flight", f"{action.name} ({action.state}, {of}, for {action.actor}: {action.reason}) {action.id}"
+    else:
+        yield "In flight", "none"
+    if last := found.last_action:
+        why = f": {last.error}" if last.error else ""
+        yield "Last action", f"{last.name} {last.outcome} at {moment(last.ended)}{why} {last.id}"
+    else:
+        yield "Last action", "none yet"
+    yield "Offers", ", ".join(found.actions)
+    origin = f"revision {found.desired_revision}" if found.desired_revision else "as declared"
+    yield f"Desired ({origin})", _document(found.desired)
+    when = f"{age(seen.observed_age_ms)} ago" if seen.observed_at else "never"
+    yield f"Observed ({when})", _document(found.observed)
+    if seen.observation_error:
+        yield "Last look", f"failed: {seen.observation_error}"
+
+
+def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, str]]:
+    seen = found.supervisor
+    yield "Path", seen.path
+    yield "Circuit", seen.circuit
+    yield "Reason", circuit_sentence(seen)
+    yield "Attempts", f"{seen.attempts} of {seen.max_attempts} used"
+    yield "Next attempt", moment(seen.next_attempt_at) if seen.circuit == "open" else "none due"
+    yield "Checks", ", ".join(seen.checks) or "none"
+    yield "Incident", f"{seen.incident} since {moment(seen.opened_at)}" if seen.incident else "none"
+    ticked = f"{age(seen.last_tick_age_ms)} ago" if seen.last_tick_at else "none yet"
+    yield "Last tick", f"{ticked}, one every {seen.interval_ms / 1000:g}s"
+
+
+def _document(document: Any) -> str:
+    if document is None:
+        return "none"
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def _say_fields(fields: Iterable[tuple[str, str]]) -> None:
+    listed = [(f"{name}:", text) for name, text in fields]
+    width = max(len(name) for name, _ in listed)
+    for name, text in listed:
+        # A text of several lines is a document; its own line breaks are the only ones that are kept.
+        say(f"{name.ljust(width)}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}")
+
+
+def _say_events(found: "Description") -> None:
+    say("Events:" if found.events else "Events: none")
+    if found.events:
+        say_table(found.events, EVENT_COLUMNS, "table")

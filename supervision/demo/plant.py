@@ -1,0 +1,129 @@
+"""The plant that the demo supervises, written as you would write your own: children, a check, a supervisor.
+
+    a data flow  ──messages──>  a broker  ──messages──>  a sink
+
+What is special about each program is what it says of itself on its status port: `observe` adds that to what the
+operating system says. Only what a decision needs is observed; a counter would make every look a change.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from supervision.checks import Seen, Verdict, check, fail, ok, unknown
+from supervision.demo.wire import broker_status, dataflow_status, sink_status
+from supervision.kinds.process import Process, ProcessObserved
+from supervision.model import Phase
+from supervision.supervisor import Supervisor
+
+ANSWER_S = 1.5
+"""Seconds that a program may take to answer, within the 2.2 s that one look may take."""
+
+START_TIMEOUT_S = 15.0
+"""Seconds until a program must do its work: it needs half a second, on a busy machine several."""
+
+DEFAULT_PORTS = {"broker": 7001, "dataflow": 7002, "sink": 7003}
+
+
+def port_variable(child: str) -> str:
+    """The environment variable that holds the port of ``child``."""
+    return f"SUPERVISION_DEMO_{child.upper()}_PORT"
+
+
+PORTS = {child: int(os.environ.get(port_variable(child), port)) for child, port in DEFAULT_PORTS.items()}
+"""Where each program answers on 127.0.0.1; taken from the environment, because the demo chooses free ones."""
+
+
+def program(child: str, *arguments: str) -> list[str]:
+    """The command that runs one of the demo's programs."""
+    return [sys.executable, "-P", "-m", f"supervision.demo.{child}", "--port", str(PORTS[child]), *arguments]
+
+
+class BrokerSeen(ProcessObserved, frozen=True):
+    """A broker's process, and what it says of itself; no state when it does not listen."""
+
+    state: Literal["idle", "active"] | None = None
+
+
+class Broker(Process):
+    """The message broker."""
+
+    Observed = BrokerSeen
+
+    def observe(self) -> BrokerSeen:
+        """The process, and its state; raises when it runs and does not answer, which is no news about it."""
+        seen = msgspec.convert(super().observe(), BrokerSeen, from_attributes=True)
+        with suppress(ConnectionRefusedError):  # it was just started and does not listen yet
+            state = broker_status(PORTS["broker"], ANSWER_S).state if seen.running else None
+            return msgspec.structs.replace(seen, state=state)
+        return seen
+
+    def ready(self) -> bool:
+        """Once it answers."""
+        with suppress(OSError):
+            return bool(broker_status(PORTS["broker"], ANSWER_S).state)
+        return False
+
+
+class DataflowSeen(ProcessObserved, frozen=True):
+    """A data flow's process, and how many connections to a broker it has."""
+
+    output_connections: int = 0
+
+
+class Dataflow(Process):
+    """The data flow, which must stay connected to the broker and does not see to that by itself."""
+
+    Observed = DataflowSeen
+
+    def observe(self) -> DataflowSeen:
+        """The process, and its connections; raises as the broker's does."""
+        seen = msgspec.convert(super().observe(), DataflowSeen, from_attributes=True)
+        with suppress(ConnectionRefusedError):
+            connections = dataflow_status(PORTS["dataflow"], ANSWER_S).output_connections if seen.running else 0
+            return msgspec.structs.replace(seen, output_connections=connections)
+        return seen
+
+    def ready(self) -> bool:
+        """Once it is connected."""
+        with suppress(OSError):
+            return dataflow_status(PORTS["dataflow"], ANSWER_S).output_connections > 0
+        return False
+
+
+class Sink(Process):
+    """The receiver; it connects again by itself, so that its process is all there is to observe."""
+
+    def ready(self) -> bool:
+        """Once it is connected."""
+        with suppress(OSError):
+            return sink_status(PORTS["sink"], ANSWER_S).connected
+        return False
+
+
+@check("broker", "dataflow", restart="dataflow")
+def dataflow_is_connected(broker: Seen, dataflow: Seen) -> Verdict:
+    """A broker that serves and a data flow without a connection contradict each other."""
+    if dataflow.phase is not Phase.RUNNING or not dataflow.observed.running:
+        return unknown("the data flow is not running, which its own state heals")
+    if broker.observed.state is None:
+        return unknown("the broker does not serve")
+    if dataflow.observed.output_connections == 0:
+        return fail(f"the broker is {broker.observed.state}, and the data flow has 0 output connections")
+    return ok()
+
+
+_TO_BROKER = ("--broker", str(PORTS["broker"]))
+
+plant = Supervisor(
+    "plant",
+    [
+        Broker("broker", program("broker"), start_timeout=START_TIMEOUT_S),
+        Sink("sink", program("sink", *_TO_BROKER), start_timeout=START_TIMEOUT_S),
+        Dataflow("dataflow", program("dataflow", *_TO_BROKER), start_timeout=START_TIMEOUT_S),
+    ],
+    checks=[dataflow_is_connected],
+)

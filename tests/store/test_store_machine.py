@@ -1,0 +1,336 @@
+"""Anything in any order: tickers, collectors, workers, sweeps and people, some slow, some twice, some with old news.
+
+Hypothesis chooses the order; after every step what must always hold is looked up in the store. Time is the server's;
+that a time has come is simulated by moving it into the past. `HYPOTHESIS_PROFILE=ci` makes a longer search.
+"""
+
+import itertools
+import os
+import uuid
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from lamps import (
+    Post,
+    ask,
+    control,
+    equally_warm,
+    everything,
+    expire_lease,
+    forget_slot,
+    now,
+    plant,
+    set_control,
+    sight,
+    wish,
+)
+
+from supervision.actions import TRANSITIONS as ACTION_MOVES
+from supervision.backoff import Backoff
+from supervision.circuit import TRANSITIONS as CIRCUIT_MOVES
+from supervision.circuit import Circuit, State
+from supervision.decide import Plan, decide
+from supervision.model import ChildRecord
+from supervision.runtime import Runtime
+from supervision.server import EmbeddedStore
+from supervision.store.actions import Record
+from supervision.store.history import Past
+from supervision.store.observations import Look, Sight
+from supervision.store.outbox import Entry
+from supervision.store.store import Store
+from supervision.store.ticks import Mode
+from supervision.view import Claim, View
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+
+SEARCH = settings(
+    max_examples=300 if LONG else 20,
+    stateful_step_count=80 if LONG else 40,
+    derandomize=not LONG,  # a plain test run says the same about the same code each time
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+HOUR_MS = 3_600_000
+LAMPS = ("lamp-0", "lamp-1")
+LIVE = {"queued", "running", "retrying"}
+
+which = st.integers(0, 99)
+lamp = st.sampled_from(LAMPS)
+heat = st.integers(0, 1)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One namespace, three tickers, and what they and the broker and the workers have in their hands."""
+
+    url = ""
+
+    @initialize()
+    def begin(self) -> None:
+        self.store = Store(self.url, f"machine-{uuid.uuid4().hex}")
+        self.plant = plant(checks=[equally_warm], restart=Backoff(base=0.001, cap=0.001), stale_after=60)
+        self.post = Post()
+        self.runtime = Runtime(self.store, self.post, {"plant": self.plant})
+        self.ticks: dict[int, tuple[Claim, View, Plan]] = {}
+        self.looks: list[Look] = []
+        self.runs: list[Record] = []
+        self.ids = itertools.count()
+        self.ended: dict[str, Record] = {}
+        self.known: set[str] = set()
+        self.epoch = self.fence = self.clean = 0
+        self.last = "-"
+        self.history: dict[tuple[str, str], list[Past]] = defaultdict(list)
+
+    # Tickers
+
+    @rule(ticker=st.integers(0, 2), mode=st.sampled_from(("slot", "dirty")))
+    def claim(self, ticker: int, mode: Mode) -> None:
+        forget_slot(self.store, self.plant)
+        claim = self.store.ticks.claim(self.plant, mode)
+        if not isinstance(claim, Claim):
+            return
+        assert claim.epoch > self.epoch
+        assert claim.epoch >= claim.now
+        view = self.store.ticks.load(self.plant, claim)
+        self.ticks[ticker] = claim, view, decide(view, claim.now)
+
+    @rule(ticker=st.integers(0, 2), published=st.booleans())
+    def commit(self, ticker: int, *, published: bool) -> None:
+        if ticker not in self.ticks:
+            return
+        claim, view, plan = self.ticks.pop(ticker)
+        old = int(control(self.store)[b"epoch"]) != claim.epoch
+        before = everything(self.store) if old else {}
+        committed = self.store.ticks.commit(view, plan, claim)
+        if old:
+            assert (committed.outcome, committed.entries) == ("superseded", ())
+            assert everything(self.store) == before
+        else:
+            assert committed.outcome in {"done", "again"}
+            if published:
+                self.send(committed.entries)
+
+    @rule(ticker=st.integers(0, 2))
+    def tick(self, ticker: int) -> None:
+        self.claim(ticker, "slot")
+        self.commit(ticker, published=True)
+
+    @rule()
+    def a_ticker_is_silent_for_too_long(self) -> None:
+        expire_lease(self.store)
+
+    @rule()
+    def the_clock_is_set_back(self) -> None:
+        """What was written before it then lies in the future."""
+        ahead = now(self.store) + HOUR_MS
+        set_control(self.store, epoch=max(ahead, self.epoch), slot=ahead // 1000, lease_until=ahead)
+        set_control(self.store, look_slot=ahead // 1000)
+
+    # Collectors
+
+    @rule()
+    def look(self) -> None:
+        found = self.store.observations.look(self.plant, periodic=False)
+        assert found is not None
+        assert all(found.sequence > earlier.sequence for earlier in self.looks)
+        self.looks.append(found)
+
+    @precondition(lambda self: self.looks)
+    @rule(look=which, child=lamp, on=st.booleans(), warmth=heat, failed=st.sampled_from((False, False, True)))
+    def see(self, look: int, child: str, *, on: bool, warmth: int, failed: bool) -> None:
+        begun = self.looks[look % len(self.looks)]
+        what = Sight(child, error="dark") if failed else sight(child, on=on, heat=warmth)
+        before = self.mark(child)
+        self.send(self.store.observations.seen(self.plant, begun, [what], under_way=()))
+        assert self.mark(child) >= before
+
+    @rule(child=lamp, on=st.booleans(), warmth=heat)
+    def look_and_see(self, child: str, *, on: bool, warmth: int) -> None:
+        self.look()
+        self.see(len(self.looks) - 1, child, on=on, warmth=warmth, failed=False)
+
+    # Workers
+
+    @rule(message=which)
+    def deliver(self, message: int) -> None:
+        """Any message, also one that was delivered before."""
+        acts = [entry for entry in self.post.taken if entry.kind == "act"]
+        if not acts:
+            return
+        run = self.store.actions.start(acts[message % len(acts)].subject)
+        if isinstance(run, Record):
+            assert run.fence > self.fence
+            assert run.attempt <= run.retries + 1
+            self.runs.append(run)
+
+    @precondition(lambda self: self.runs)
+    @rule(run=which, outcome=st.sampled_from(("succeeded", "failed")), retry=st.booleans())
+    def finish(self, run: int, outcome: str, *, retry: bool) -> None:
+        """Any run, also one that was reaped or has ended before."""
+        record = self.runs[run % len(self.runs)]
+        stored = self.store.actions.get(record.id)
+        assert stored is not None
+        ended = self.store.actions.finish(record, outcome=outcome, error="by chance", retry=retry)
+        assert (ended.outcome == "late") == (stored.state != "running" or stored.fence != record.fence)
+        self.send(ended.entries)
+
+    # Sweeps, people, and the server
+
+    @rule(action=which)
+    def a_time_has_come(self, action: int) -> None:
+        waiting = ask(self.store).zrange(self.store.keys.due, 0, -1)
+        if waiting:
+            ask(self.store).zadd(self.store.keys.due, {waiting[action % len(waiting)]: 1})
+
+    @rule()
+    def sweep_due(self) -> None:
+        self.runtime.sweep_due()
+
+    @rule()
+    def sweep_outbox(self) -> None:
+        waiting = ask(self.store).zrange(self.store.keys.outbox, 0, -1)
+        if waiting:
+            ask(self.store).zadd(self.store.keys.outbox, dict.fromkeys(waiting, 1))
+        sent = self.runtime.sweep_outbox()
+        assert sent == (0 if self.post.broken else len(waiting))
+
+    @rule(broken=st.booleans())
+    def the_broker_is_away_or_back(self, *, broken: bool) -> None:
+        self.post.broken = broken
+        if not broken:
+            self.sweep_outbox()
+
+    @rule(child=lamp, again=st.booleans())
+    def a_person_restarts(self, child: str, *, again: bool) -> None:
+        number = next(self.ids)
+        name = f"by-ann-{number - 1 if again else number}"
+        taken = ask(self.store).hget(self.store.keys.of("plant", "flight"), child)
+        exists = self.store.actions.get(name)
+        outcome, sent = self.store.actions.reserve("plant", "ann", wish(child, name))
+        assert outcome == ("duplicate" if exists else "busy" if taken else "reserved")
+        self.send(sent)
+
+    @rule()
+    def the_server_forgets_its_scripts(self) -> None:
+        ask(self.store).script_flush()
+
+    # What must always hold
+
+    @invariant()
+    def one_action_per_child_is_in_flight(self) -> None:
+        live = {record.child: record.id for record in self.actions() if record.state in LIVE}
+        assert live == self.flight()
+        assert len(live) == sum(record.state in LIVE for record in self.actions())
+        assert sum(record.state in LIVE and record.incident != "" for record in self.actions()) <= 1
+
+    @invariant()
+    def every_live_action_will_be_looked_after(self) -> None:
+        due = {name.decode() for name in ask(self.store).zrange(self.store.keys.due, 0, -1)}
+        assert due == {record.id for record in self.actions() if record.state in LIVE}
+
+    @invariant()
+    def every_entry_is_whole(self) -> None:
+        waiting = set(ask(self.store).zrange(self.store.keys.outbox, 0, -1))
+        assert waiting == set(ask(self.store).hkeys(self.store.keys.entries))
+
+    @invariant()
+    def what_only_grows_has_not_shrunk(self) -> None:
+        marks = control(self.store)
+        epoch, clean = int(marks.get(b"epoch", 0)), int(marks.get(b"clean", 0))
+        fence = int(ask(self.store).get(self.store.keys.fence) or 0)
+        assert epoch >= self.epoch
+        assert fence >= self.fence
+        assert self.clean <= clean <= int(marks.get(b"dirty", 0))
+        self.epoch, self.fence, self.clean = epoch, fence, clean
+
+    @invariant()
+    def what_ended_stays_as_it_ended(self) -> None:
+        for record in self.actions():
+            assert self.ended.get(record.id, record) == record
+            if record.state not in LIVE:
+                self.ended[record.id] = record
+
+    @invariant()
+    def every_transition_is_in_the_history(self) -> None:
+        for event in self.store.history.since(self.last):
+            self.last = event.id
+            self.history[event.kind, event.action or event.subject].append(event)
+        for record in self.actions():
+            assert path(self.history["action", record.id], "", ACTION_MOVES) == record.state
+        for child, stored in self.records().items():
+            assert path(self.history["state", f"plant/{child}"], "") == stored.state
+        circuit = msgspec.json.decode(control(self.store).get(b"circuit", b"{}"), type=Circuit)
+        moves = {before.value: {after.value for after in moves} for before, moves in CIRCUIT_MOVES.items()}
+        assert path(self.history["circuit", "plant"], State.CLOSED, moves) == circuit.state
+        assert (ask(self.store).hget(self.store.keys.incidents, "plant") is not None) == (circuit.incident != "")
+
+    def teardown(self) -> None:
+        """When all comes to rest every change was settled by a tick, and every action has ended."""
+        if not hasattr(self, "store"):
+            return
+        self.the_broker_is_away_or_back(broken=False)
+        expire_lease(self.store)
+        self.claim(3, "slot")
+        self.commit(3, published=True)
+        marks = control(self.store)
+        assert marks[b"clean"] == marks.get(b"dirty", b"0")
+        for _ in range(10):
+            for action in self.flight().values():
+                ask(self.store).zadd(self.store.keys.due, {action: 1})
+                self.runtime.sweep_due()
+                self.store.actions.start(action)
+        assert self.flight() == {}
+        self.one_action_per_child_is_in_flight()
+        self.every_live_action_will_be_looked_after()
+        self.store.close()
+
+    # What is stored
+
+    def send(self, entries: tuple[Entry, ...]) -> None:
+        self.store.outbox.published(self.post.publish(entries))
+
+    def flight(self) -> dict[str, str]:
+        found = ask(self.store).hgetall(self.store.keys.of("plant", "flight"))
+        return {child.decode(): action.decode() for child, action in found.items()}
+
+    def actions(self) -> list[Record]:
+        """Every action that there ever was."""
+        self.known |= {name for kind, name in self.history if kind == "action"} | set(self.flight().values())
+        found = [self.store.actions.get(name) for name in sorted(self.known)]
+        assert all(found)
+        return [record for record in found if record]
+
+    def records(self) -> dict[str, ChildRecord]:
+        found = ask(self.store).hgetall(self.store.keys.of("plant", "records"))
+        return {name.decode(): msgspec.json.decode(text, type=ChildRecord) for name, text in found.items()}
+
+    def mark(self, child: str) -> int:
+        found = ask(self.store).hget(self.store.keys.of("plant", "seen"), child)
+        return int(found.split(b":")[0]) if isinstance(found, bytes) else 0
+
+
+def path(events: list[Past], start: str, moves: Any = None) -> str:
+    """Where the recorded transitions lead, each beginning where the one before it ended, and each of them allowed."""
+    at = start
+    for event in events:
+        assert event.before == at, [(e.before, e.after) for e in events]
+        assert moves is None or event.after in moves[at]
+        at = event.after
+    return at
+
+
+def test_nothing_that_can_happen_breaks_what_must_hold(server: EmbeddedStore) -> None:
+    StoreMachine.url = server.url
+    run_state_machine_as_test(StoreMachine, settings=SEARCH)

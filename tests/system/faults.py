@@ -1,0 +1,71 @@
+"""Loaded into workers by `supervision_imports`: kills them at a named step, and notes every claim and commit.
+
+The step to die at stands in the file ``$FAULT_FOLDER/at``, as "before commit" or "after publish act". It is armed once:
+whoever renames the file dies. Production code knows nothing of this.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from supervision.engine.publish import CeleryPublisher
+from supervision.store import scripts
+from supervision.store.outbox import KINDS, Entry
+
+FOLDER = Path(os.environ["FAULT_FOLDER"])
+STEPS = tuple(
+    f"{when} {step}"
+    for step in (*scripts.NAMES, *(f"publish {kind}" for kind in KINDS))
+    for when in ("before", "after")
+)
+"""Everything that a process of ours can be killed between: taken from the code, so that a new step is in it."""
+
+_run, _send = scripts.Scripts.run, CeleryPublisher.send
+
+
+def _die_at(step: str) -> None:
+    armed = FOLDER / "at"
+    try:
+        if armed.read_text() != step:
+            return
+        armed.rename(FOLDER / "fired")
+    except FileNotFoundError:
+        return
+    if os.environ.get("FAULT_KILLS") == "worker":
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _noted_run(self: scripts.Scripts, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    _die_at(f"before {name}")
+    answer = _run(self, name, keys, args)
+    if name == "claim" and answer[0] == b"claimed":
+        slot = int(answer[2]) // int(args[2]) if args[1] == "slot" else "dirty"
+        _record("claims", f"{slot} {int(answer[1])}")
+    _die_at(f"after {name}")
+    return answer
+
+
+def _noted_send(self: CeleryPublisher, entry: Entry) -> None:
+    _die_at(f"before publish {entry.kind}")
+    _send(self, entry)
+    _die_at(f"after publish {entry.kind}")
+
+
+def _record(file: str, line: str) -> None:
+    descriptor = os.open(FOLDER / file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    os.write(descriptor, f"{line}\n".encode())
+    os.close(descriptor)
+
+
+def install() -> None:
+    """Put the fault points into this process."""
+    scripts.Scripts.run = _noted_run  # type: ignore[method-assign] # the point of this module
+    CeleryPublisher.send = _noted_send  # type: ignore[method-assign] # likewise
+
+
+if "FAULT_FOLDER" in os.environ:
+    install()
+

@@ -1,0 +1,531 @@
+"""The command line as a shell sees it: real processes on a real server, with states written by the real runtime."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from celery_processes import CeleryProcess, ended
+from cli_plant import SECRET, Kept, Lamp, brought_up, plant
+from waiting import until
+
+from supervision.ports import free_ports
+from supervision.runtime import Runtime
+from supervision.server import EmbeddedStore
+from supervision.store.store import Store
+
+SUPERVISION = Path(sys.executable).with_name("supervision")
+CELERY = Path(sys.executable).with_name("celery")
+LINE, RED, GREEN, DEAD, MOON = ("plant/line-1" + rest for rest in ("", "/red", "/green", "/dead", "/moon"))
+PASSWORD = "open-sesame-7"
+HERE = Path(__file__).parent
+
+
+class Shell:
+    """Runs commands with the environment of one person."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SUPERVISION_", "CELERY_"))
+        }
+        mark = {name: value for name, value in os.environ.items() if name == "SUPERVISION_TEST_SESSION"}
+        self.environment = {**inherited, **mark, "PYTHONUNBUFFERED": "1", **environment}
+
+    def run(self, *command: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),  # type: ignore[call-overload]  # one of both
+        )
+
+    def __call__(self, *arguments: object, status: int = 0) -> str:
+        """What ``supervision`` prints; its error stream when it should fail."""
+        done = self.run(SUPERVISION, *arguments)
+        assert done.returncode == status, done
+        return done.stdout if status == 0 else done.stdout + done.stderr
+
+    def json(self, *arguments: object, status: int = 0) -> dict[str, object]:
+        done = self.run(SUPERVISION, *arguments, "-o", "json")
+        assert done.returncode == status, done
+        found = json.loads(done.stdout)
+        assert list(found)[0] == "version"
+        assert found["version"] == 1
+        assert isinstance(found, dict)
+        return found
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        command = [str(part) for part in (SUPERVISION, *arguments)]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def runtime(valkey_server: EmbeddedStore, namespace: str) -> Iterator[Runtime]:
+    """A plant that is up, in the test's namespace."""
+    line = plant()
+    with closing(Store(valkey_server.url, namespace)) as store:
+        found = Runtime(store, Kept(), {line.name: line})
+        brought_up(found)
+        yield found
+
+
+@pytest.fixture
+def shell(runtime: Runtime, valkey_server: EmbeddedStore, tmp_path: Path) -> Shell:
+    """A shell that has the store in its environment."""
+    namespace = runtime.store.keys.namespace
+    return Shell(tmp_path, SUPERVISION_STORE_URL=valkey_server.url, SUPERVISION_NAMESPACE=namespace)
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+# --- output
+
+
+def test_in_a_pipe_awk_can_cut_the_columns(shell: Shell) -> None:
+    command = f"{SUPERVISION} tree | awk '$4 == \"running\" {{print $1}}'"
+    assert shell.run("sh", "-c", command).stdout.split() == [RED, GREEN, MOON]
+    text = shell("tree")
+    assert "\x1b" not in text
+    titles, *lines = text.splitlines()
+    assert titles.split() == ["PATH", "KIND", "STATE", "PHASE", "SEEN", "ACTION", "REASON"]
+    column = titles.index("REASON")
+    assert {line[column - 2 : column] for line in lines} == {"  "}
+    assert [line.split()[0] for line in lines] == [LINE, RED, GREEN, DEAD, MOON]
+    assert rows(text)[1][1:4] == ["supervisor", "closed", "-"]
+
+
+def test_in_a_pipe_nothing_is_truncated_and_nothing_controls_the_terminal(shell: Shell) -> None:
+    Lamp.real["red"] = True
+    shell.environment["COLUMNS"] = "20"
+    dead = next(line for line in shell("tree").splitlines() if line.startswith(DEAD))
+    assert dead.endswith("no dead in two lines")
+    assert "\x1b" not in shell("events") + shell("describe", DEAD) + shell("tree", "-o", "wide")
+
+
+def test_names_are_one_path_per_line(shell: Shell) -> None:
+    assert shell("tree", "-o", "name").split() == [LINE, RED, GREEN, DEAD, MOON]
+    assert shell("get", "-o", "name").split() == [RED, GREEN, DEAD, MOON]
+    assert shell("get", MOON, LINE, "-o", "name").split() == [MOON, LINE]
+
+
+def test_wide_has_more_columns_than_a_table(shell: Shell) -> None:
+    assert {"SINCE", "INCIDENT"} <= set(rows(shell("get", RED, "-o", "wide"))[0])
+    assert {len(line) >= 10 for line in rows(shell("get", "-o", "wide"))} == {True}
+
+
+def test_json_keeps_its_shape(shell: Shell) -> None:
+    (supervisor,) = shell.json("tree")["supervisors"]  # type: ignore[misc]  # JSON
+    assert set(supervisor) == fields("supervisor")
+    assert {frozenset(child) for child in supervisor["children"]} == {frozenset(fields("child"))}
+    shell("restart", RED, "--yes")
+    (item,) = shell.json("get", RED)["items"]  # type: ignore[misc]  # JSON
+    assert set(item) == fields("child") | {"type"}
+    assert set(item["action"]) == fields("action")
+    described = shell.json("describe", RED)
+    assert set(described) == {
+        *("version", "child", "states", "actions", "desired", "desired_revision", "observed", "last_action", "events")
+    }
+    assert described["desired"] == {"brightness": 7}
+    assert set(described["events"][-1]) == fields("event")  # type: ignore[index]  # JSON
+    assert set(shell.json("describe", LINE)) == {"version", "supervisor", "events"}
+    assert len(shell.json("events", "--last", 2)["events"]) == 2  # type: ignore[arg-type]  # JSON
+
+
+def fields(what: str) -> set[str]:
+    """The fields of ``what`` that docs/cli.md lists."""
+    text = (HERE.parents[1] / "docs" / "cli.md").read_text()
+    paragraph = re.search(rf"^\*\*{what}\*\*: (.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+    assert paragraph
+    return set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", paragraph[1])))
+
+
+def test_describe_has_the_documents_and_ends_with_the_events_of_its_subject(shell: Shell) -> None:
+    text = shell("describe", RED)
+    assert '"brightness": 7' in text
+    assert '"on": true' in text
+    *_, last = text.splitlines()
+    assert last.split()[1:6] == ["state", RED, "off", "lit", "tick"]
+    assert DEAD not in text
+    of_supervisor = shell("describe", LINE)
+    assert of_supervisor.index("Circuit:") < of_supervisor.index("Children:") < of_supervisor.index("Events:")
+    assert DEAD in of_supervisor
+
+
+def test_events_are_those_of_the_subject_since_a_moment(shell: Shell) -> None:
+    assert [line[2] for line in rows(shell("events", RED))[1:]] == [RED, RED]
+    assert len(rows(shell("events", "--since", "1h"))) > 5
+    ids = shell("events", "-o", "name").split()
+    assert shell("events", "-o", "name", "--since", ids[-3]).split() == ids[-2:]
+    assert shell("events", "-o", "name", "--since", "0s").split() == []
+    assert "needs an event's id" in shell("events", "--since", "noon", status=2)
+
+
+# --- following
+
+
+def test_events_follow_what_happens(shell: Shell, runtime: Runtime) -> None:
+    with shell.start("events", RED, "-w", "-o", "json") as following:
+        assert following.stdout
+        for _ in range(2):
+            following.stdout.readline()
+        action = shell("restart", GREEN, "--yes", "-o", "name").strip()
+        action = shell("restart", RED, "--yes", "-o", "name").strip()
+        event = json.loads(following.stdout.readline())["event"]
+        assert (event["action"], event["after"]) == (action, "queued")
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
+    assert runtime.store.actions.get(action) is not None
+
+
+def test_a_followed_table_prints_a_row_again_when_it_has_changed(shell: Shell) -> None:
+    with shell.start("get", RED, GREEN, "-w") as following:
+        assert following.stdout
+        first = [following.stdout.readline().split()[0] for _ in range(3)]
+        assert first == ["PATH", RED, GREEN]
+        shell("restart", GREEN, "--yes")
+        changed = following.stdout.readline().split()
+        assert (changed[0], changed[5]) == (GREEN, "restart_child:queued")
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
+
+
+def test_a_followed_tree_as_json_is_one_object_per_line(shell: Shell) -> None:
+    with shell.start("tree", "-w", "-o", "json") as following:
+        assert following.stdout
+        assert json.loads(following.stdout.readline())["version"] == 1
+        shell("restart", RED, "--yes")
+        assert json.loads(following.stdout.readline())["supervisors"][0]["children"][0]["action"]["state"] == "queued"
+        following.terminate()
+        following.wait(30)
+
+
+# --- asking for a restart
+
+
+def test_a_restart_asks_where_somebody_can_answer_and_needs_yes_elsewhere(shell: Shell, runtime: Runtime) -> None:
+    refusal = shell("restart", RED, status=2)
+    assert f"Try: supervision restart {RED} --yes" in refusal
+    # `script` gives it a terminal; what is typed there answers the question
+    typed = shell.run("script", "-qec", f"{SUPERVISION} restart {RED}", "/dev/null", stdin="n\n")
+    assert "Restart plant/line-1/red?" in typed.stdout
+    assert typed.returncode == 1
+    assert runtime.store.client.hgetall(runtime.store.keys.of(LINE, "flight")) == {}
+    typed = shell.run("script", "-qec", f"{SUPERVISION} restart {RED}", "/dev/null", stdin="y\n")
+    assert typed.returncode == 0, typed
+    assert runtime.store.client.hgetall(runtime.store.keys.of(LINE, "flight")) != {}
+
+
+def test_a_restart_records_who_and_why(shell: Shell) -> None:
+    (action,) = [shell.json("restart", RED, "--yes", "--by", "ann", "--reason", "it flickers")["action"]]
+    assert (action["actor"], action["reason"], action["state"]) == ("ann", "it flickers", "queued")  # type: ignore[index]  # JSON
+    assert rows(shell("events", RED))[-1][5:] == ["ann", "restart_child:", "it", "flickers"]
+    assert shell.json("restart", GREEN, "--yes")["action"]["actor"] != ""  # type: ignore[index]  # JSON
+
+
+def test_waiting_tells_how_a_restart_ended(shell: Shell, runtime: Runtime) -> None:
+    def waited(path: str, status: int) -> str:
+        request = f"request-{path.rpartition('/')[2]}"
+        action = f"{path.replace('/', '~')}~ask-{request}"
+        command = [SUPERVISION, "restart", path, "--yes", "--wait", "--request-id", request]
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env=shell.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            until(lambda: runtime.store.actions.get(action), what="the reservation")
+            runtime.run_action(action)
+            text, _ = process.communicate(timeout=60)
+        assert process.returncode == status, text
+        return text
+
+    assert "restart_child succeeded after" in waited(GREEN, 0)
+    failed = waited(RED, 1)
+    assert "the restart failed: RuntimeError: it stays dark" in failed
+    assert f"Try: supervision describe {RED}" in failed
+
+
+def test_nobody_to_run_a_restart_is_a_timeout_with_the_next_command(shell: Shell) -> None:
+    assert "Try: supervision doctor" in shell("restart", RED, "--yes", "--wait", "--timeout", 0.2, status=4)
+
+
+def test_a_second_restart_is_refused_until_the_first_has_ended(shell: Shell) -> None:
+    first = shell("restart", RED, "--yes", "-o", "name", "--request-id", "r1").strip()
+    refusal = shell("restart", RED, "--yes", status=1)
+    assert first in refusal
+    assert f"Try: supervision describe {RED}" in refusal
+    assert shell("restart", RED, "--yes", "-o", "name", "--request-id", "r1").strip() == first
+
+
+# --- what is not there
+
+
+@pytest.mark.parametrize("command", [["get"], ["describe"], ["restart", "--yes"], ["events"]])
+def test_a_path_that_is_not_there_is_3_and_says_what_is(shell: Shell, command: list[str]) -> None:
+    refusal = shell(command[0], "plant/line-1/rde", *command[1:], status=3)
+    assert "did you mean plant/line-1/red" in refusal
+    assert "Try: supervision tree" in refusal
+
+
+def test_what_cannot_be_restarted_is_3(shell: Shell) -> None:
+    assert "it has noop" in shell("restart", MOON, "--yes", status=3)
+
+
+def test_wrong_usage_is_2(shell: Shell) -> None:
+    for arguments in (["nothing"], ["get", "-o", "yaml"], ["describe"], ["tree", "--namespace", "a/b"]):
+        shell(*arguments, status=2)
+
+
+@pytest.mark.parametrize("command", [["tree"], ["get", RED], ["events", "-w"], ["restart", RED, "--yes"], ["doctor"]])
+def test_a_store_that_is_not_there_is_69_and_quickly(tmp_path: Path, command: list[str]) -> None:
+    port = next(iter(free_ports()))
+    shell = Shell(tmp_path, SUPERVISION_STORE_URL=f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
+    began = time.monotonic()
+    text = shell(*command, status=69)
+    assert time.monotonic() - began < 30
+    assert "did not answer" in text
+    assert PASSWORD not in text
+
+
+def test_a_store_that_says_nothing_is_69_after_its_timeout(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        shell = Shell(tmp_path, SUPERVISION_STORE_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        began = time.monotonic()
+        assert "Try: supervision doctor" in shell("tree", status=69)
+        assert time.monotonic() - began < 30
+
+
+def test_nothing_declared_says_what_to_do(shell: Shell) -> None:
+    done = shell.run(SUPERVISION, "tree", "--namespace", "nobody-writes-here")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Try: supervision doctor" in done.stderr
+
+
+# --- where the store is
+
+
+def test_in_the_folder_of_a_demo_and_below_it_no_settings_are_needed(tmp_path: Path) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    shell = Shell(below)
+    with EmbeddedStore(tmp_path / ".supervision" / "store") as store:
+        line = plant()
+        with closing(Store(store.url)) as its:
+            brought_up(Runtime(its, Kept(), {line.name: line}))
+        assert RED in shell("tree", "-o", "name").split()
+        origin = {setting["name"]: setting["origin"] for setting in shell.json("config")["settings"]}  # type: ignore[attr-defined]  # JSON
+        assert origin["supervision_store_url"] == "demo running here"
+        # a demo that others could have put there is not believed
+        store.folder.chmod(0o755)
+        assert "demo" not in shell("config")
+        store.folder.chmod(0o700)
+    assert "demo" not in shell("config")
+
+
+def test_the_address_comes_from_the_option_the_environment_the_demo_and_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text(
+        'supervision_store_url = "redis://from-file/0"\nsupervision_namespace = "n"\n'
+    )
+    shell = Shell(tmp_path)
+
+    def found(*options: str) -> tuple[str, str]:
+        settings = {s["name"]: s for s in shell.json(*options, "config")["settings"]}  # type: ignore[attr-defined]  # JSON
+        assert settings["supervision_namespace"]["value"] == ("n" if not SUPER else "supervision")
+        return settings["supervision_store_url"]["value"], settings["supervision_store_url"]["origin"]
+
+    SUPER = False
+    assert found() == ("redis://from-file/0", "celeryconfig supervision_store_url")
+    with EmbeddedStore(tmp_path / ".supervision" / "store"):
+        SUPER = True
+        assert found()[1] == "demo running here"
+        SUPER = False
+        shell.environment["SUPERVISION_STORE_URL"] = "redis://from-environment/0"
+        assert found() == ("redis://from-environment/0", "environment SUPERVISION_STORE_URL")
+        assert found("--store", "redis://from-option/0") == ("redis://from-option/0", "--store")
+
+
+def test_a_configuration_that_cannot_be_loaded_is_said_without_its_secrets(tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text(f'raise RuntimeError("redis://:{PASSWORD}@h/0 is no good")\n')
+    refusal = Shell(tmp_path)("tree", status=2)
+    assert "celeryconfig cannot be loaded: RuntimeError: redis://:***@h/0 is no good" in refusal
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{PASSWORD}@127.0.0.1:1/0",
+        f"redis://user:{PASSWORD}@127.0.0.1:1/0",
+        f"redis://:a/{PASSWORD}@127.0.0.1:1/0",
+        f"redis://:{PASSWORD}#x@127.0.0.1:1/0",
+        f"redis://127.0.0.1:1/0?password={PASSWORD}",
+        f":{PASSWORD}@127.0.0.1:1",
+        f"http://u:{PASSWORD}@127.0.0.1:1",
+    ],
+)
+def test_the_password_of_an_address_is_printed_nowhere(tmp_path: Path, url: str) -> None:
+    for shell, options in ((Shell(tmp_path, SUPERVISION_STORE_URL=url), []), (Shell(tmp_path), ["--store", url])):
+        for command in (["tree"], ["config"], ["config", "-o", "json"], ["doctor"]):
+            done = shell.run(SUPERVISION, *options, *command)
+            assert PASSWORD not in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_secrets_in_what_children_say_are_masked_in_every_output(shell: Shell) -> None:
+    commands = [("tree",), ("get", DEAD), ("describe", RED), ("describe", LINE), ("events",)]
+    for command in commands:
+        for output in ("table", "wide", "json"):
+            text = shell(*command, "-o", output)
+            assert SECRET not in text
+    assert "redis://:***@lamps:6379/0" in shell("describe", RED)
+
+
+# --- as a plugin of Celery
+
+
+def test_celery_has_the_same_commands(shell: Shell) -> None:
+    done = shell.run(CELERY, "-A", "tasks", "supervision", "tree", "-o", "name")
+    assert done.stdout.split() == [LINE, RED, GREEN, DEAD, MOON], done
+    assert shell.run(CELERY, "-A", "tasks", "supervision", "get", "nothing").returncode == 3
+    shell.environment["SUPERVISION_STORE_URL"] = f"redis://:{PASSWORD}@127.0.0.1:{next(iter(free_ports()))}/0"
+    away = shell.run(CELERY, "-A", "tasks", "supervision", "tree")
+    assert away.returncode == 69, away
+    assert PASSWORD not in away.stdout + away.stderr
+
+
+def test_celery_hands_in_options_that_an_app_gives_to_all_commands(shell: Shell) -> None:
+    (shell.folder / "own_app.py").write_text(
+        "import click\nfrom celery import Celery\napp = Celery('own')\n"
+        "app.conf.supervision_namespace = 'set-in-the-app'\n"
+        "app.user_options['preload'].add(click.Option(['--plant'], default='p'))\n"
+    )
+    done = shell.run(CELERY, "-A", "own_app", "supervision", "--plant", "x", "config", "-o", "json")
+    assert done.returncode == 0, done
+    del shell.environment["SUPERVISION_NAMESPACE"]
+    done = shell.run(CELERY, "-A", "own_app", "supervision", "config")
+    assert "celeryconfig supervision_namespace" in done.stdout
+    assert "set-in-the-app" in done.stdout
+
+
+# --- doctor, version, start
+
+
+def states(shell: Shell, status: int, *options: str) -> dict[str, str]:
+    facts = shell.json("doctor", *options, status=status)["facts"]
+    assert all(fact["cure"] or fact["state"] == "ok" for fact in facts)  # type: ignore[attr-defined]  # JSON
+    return {fact["name"]: fact["state"] for fact in facts}  # type: ignore[attr-defined]  # JSON
+
+
+def test_doctor_says_what_does_not_run_and_what_to_do(shell: Shell, runtime: Runtime) -> None:
+    until(lambda: runtime.store.client.time()[0] * 1000 > last_epoch(runtime) + 2_000)  # type: ignore[index]  # sync client
+    found = states(shell, 1)
+    healthy = {"store", "server version", "persistence", "maxmemory-policy", "clock skew", "scripts", "Celery settings"}
+    assert {found[name] for name in healthy} == {"ok"}
+    assert found[f"last tick of {LINE}"] == "failed"
+    assert found["queue supervision.ticks"] == "failed"
+    text = shell.run(SUPERVISION, "doctor").stdout
+    assert "cure: start beat" in text
+    assert {line.split()[0] for line in text.splitlines()} == {"STATE", "ok", "failed"}
+
+
+def last_epoch(runtime: Runtime) -> int:
+    return int(runtime.store.client.hget(runtime.store.keys.of(LINE, "control"), "epoch") or 0)  # type: ignore[arg-type]  # sync client
+
+
+def test_doctor_finds_a_store_that_forgets_or_evicts(make_store: Callable[..., EmbeddedStore], tmp_path: Path) -> None:
+    server = make_store()
+    with closing(Store(server.url)) as store:
+        store.client.config_set("appendonly", "no")
+        store.client.config_set("maxmemory-policy", "allkeys-lru")
+    found = states(Shell(tmp_path, SUPERVISION_STORE_URL=server.url), 1)
+    assert (found["persistence"], found["maxmemory-policy"], found["supervisors"]) == ("failed", "failed", "warning")
+
+
+def test_doctor_is_content_with_a_system_that_runs(make_store: Callable[..., EmbeddedStore], tmp_path: Path) -> None:
+    url = make_store().url
+    (tmp_path / "declared.py").write_text(
+        "from supervision import Supervisor\nfrom cli_plant import Moon\nnight = Supervisor('night', [Moon('moon')])\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(HERE)))
+    environment = {"SUPERVISION_STORE_URL": url, "SUPERVISION_IMPORTS": "declared", "PYTHONPATH": path}
+    queues = ",".join(f"supervision.{name}" for name in ("ticks", "sweeps", "collectors", "actions"))
+    worker = CeleryProcess(tmp_path, "tasks", "worker", "-Q", queues, "-c", "2", "-n", "all@test", **environment)
+    beat = CeleryProcess(tmp_path, "tasks", "beat", "-s", str(tmp_path / "beat"), **environment)
+    shell = Shell(tmp_path, **environment)
+    with ended(worker, beat):
+        worker.await_log(r" ready\.")
+        until(lambda: shell.run(SUPERVISION, "get", "night/moon").returncode == 0, what=lambda: worker.log)
+        until(
+            lambda: shell.run(SUPERVISION, "doctor").returncode == 0,
+            what=lambda: shell.run(SUPERVISION, "doctor").stdout,
+        )
+        done = shell.run(CELERY, "-A", "tasks", "supervision", "doctor")
+        assert done.returncode == 0, done
+
+
+def test_doctor_finds_another_package_of_the_same_name(shell: Shell) -> None:
+    other = shell.folder / "supervision_vision-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: vision\nVersion: 1.0\n")
+    (other / "top_level.txt").write_text("supervision\n")
+    shell.environment["PYTHONPATH"] = str(shell.folder)
+    found = shell.json("doctor", status=1)["facts"]
+    (clash,) = [fact for fact in found if fact["name"] == "import name supervision"]  # type: ignore[attr-defined]  # JSON
+    assert (clash["state"], clash["value"]) == ("failed", "also provided by vision")
+    assert clash["cure"].startswith("pip uninstall vision")
+
+
+def test_doctor_finds_a_module_tasks_that_stands_before_ours(shell: Shell) -> None:
+    (shell.folder / "tasks.py").write_text("from celery import Celery\napp = Celery('mine')\n")
+    found = states(shell, 1)
+    assert found["module tasks"] == "warning"
+    assert found["setting steps.install(app)"] == "failed"
+
+
+def test_version_names_what_matters(shell: Shell) -> None:
+    packages = shell.json("version")["packages"]
+    assert {"celery-supervision", "celery", "redis", "python"} <= set(packages)  # type: ignore[arg-type]  # JSON
+
+
+def test_help_loads_neither_redis_nor_celery(tmp_path: Path) -> None:
+    program = """
+import sys
+from supervision.cli import cli
+cli(["--help"], standalone_mode=False)
+assert not {"redis", "celery", "kombu", "rich"} & set(sys.modules), sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_rich_a_terminal_gets_plain_columns(shell: Shell) -> None:
+    (shell.folder / "rich.py").write_text("raise ModuleNotFoundError('rich')\n")
+    shell.environment["PYTHONPATH"] = str(shell.folder)
+    plain = shell.run("script", "-qec", f"{SUPERVISION} tree", "/dev/null", stdin="")
+    assert "PATH                KIND" in plain.stdout
+    del shell.environment["PYTHONPATH"]
+    shell.environment |= {"TERM": "xterm-256color", "COLUMNS": "200"}
+    rich = shell.run("script", "-qec", f"{SUPERVISION} tree", "/dev/null", stdin="")
+    assert "\x1b[" in rich.stdout
+    assert SECRET not in rich.stdout
+
+
+def test_a_reader_that_leaves_ends_the_writer(shell: Shell) -> None:
+    done = shell.run("sh", "-c", f"{SUPERVISION} events -w | head -1")
+    assert done.stdout.startswith("TIME")
+    assert "Traceback" not in done.stderr

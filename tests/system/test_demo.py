@@ -1,0 +1,461 @@
+"""`supervision demo` as a newcomer runs it: a real process in an empty folder, judged by its status and by `ps`."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from compose import celery_commands
+from waiting import until
+
+from supervision.checks import Fail, Ok, Seen, Unknown
+from supervision.demo import crew, remains
+from supervision.demo.facts import NotSeen, Scene, expect, step
+from supervision.demo.facts import until as until_seen
+from supervision.demo.outside import ANSWER_S
+from supervision.demo.plant import BrokerSeen, DataflowSeen, dataflow_is_connected
+from supervision.demo.scenes import SCENES
+from supervision.demo.wire import refuse
+from supervision.engine.flower import flower_arguments
+from supervision.errors import Conflict
+from supervision.model import Phase
+from supervision.ports import free_ports, is_free
+from supervision.server import saved_url
+
+MARK = "SUPERVISION_TEST_DEMO"
+"""Every process of one demo inherits this variable with a value of its own."""
+
+PROGRAM = Path(sys.executable).with_name("supervision")
+ENOUGH_S = 110.0
+END_S = 60.0
+SCENE = "\nScene {}:"
+SUPERVISED = re.compile(r"supervision\.demo\.(broker|dataflow|sink)$")
+
+
+pytestmark = pytest.mark.timeout(300)  # two whole demos on a machine that is busy with others
+
+
+@dataclass
+class Demo:
+    """One run of the command; what it says goes into files, so that nobody has to read while it plays."""
+
+    folder: Path
+    arguments: tuple[str, ...] = ("--once",)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mark = uuid.uuid4().hex
+        self.log, self.answer = self.folder / "said", self.folder / "answered"
+        with self.log.open("wb") as said, self.answer.open("wb") as answered:
+            self.process = subprocess.Popen(
+                [PROGRAM, "demo", *self.arguments],
+                cwd=self.folder,
+                env={**os.environ, **self.environment, MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=answered if "--json" in self.arguments else said,
+                stderr=said,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that this demo has started and that is still there, itself included."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == self.mark:
+                    found.append(process)
+        return found
+
+    def commands(self) -> dict[int, list[str]]:
+        found = {}
+        for process in self.processes():
+            with suppress(psutil.Error):
+                found[process.pid] = process.cmdline()
+        return found
+
+    def pid_of(self, member: str) -> int:
+        """The pid that the demo told, of one of its own processes."""
+        told = re.search(rf"^  {member} +pid (\d+)", self.said, re.MULTILINE)
+        assert told, self.said
+        return int(told[1])
+
+    def port_of(self, child: str) -> int:
+        told = re.search(rf"^  {child} +will be on port (\d+)", self.said, re.MULTILINE)
+        assert told, self.said
+        return int(told[1])
+
+    def await_text(self, text: str) -> None:
+        until(lambda: text in self.said or self.process.poll() is not None, timeout=ENOUGH_S, what=lambda: self.said)
+        assert text in self.said, self.said
+
+    def status(self, timeout: float = ENOUGH_S) -> int:
+        """The exit status; after it nothing may be left."""
+        until(lambda: self.process.poll() is not None, timeout=timeout, what=lambda: f"the end of\n{self.said}")
+        return self.process.returncode
+
+    def await_nothing_left(self) -> None:
+        until(lambda: not self.processes(), timeout=END_S, what=lambda: f"no process left, but: {self.commands()}")
+
+    def kill_everything(self) -> None:
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait(END_S)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    with ExitStack() as stack:
+
+        def begin(*arguments: str, **environment: str) -> Demo:
+            begun = Demo(tmp_path, arguments or ("--once",), environment)
+            stack.callback(begun.kill_everything)
+            return begun
+
+        yield begin
+
+
+def guard_of(pid: int) -> psutil.Process:
+    guard = psutil.Process(pid).parent()
+    assert guard is not None
+    assert any(part.endswith("guard.py") for part in guard.cmdline())
+    return guard
+
+
+@dataclass(frozen=True)
+class Played:
+    """A demo that has ended, and the command lines that were seen while it played."""
+
+    demo: Demo
+    status: int
+    seen: dict[int, list[str]]
+    document: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """One whole run with ``--json``: its lines for people are on standard error."""
+    playing = Demo(tmp_path_factory.mktemp("demo"), ("--once", "--json"), {"CELERY_BROKER_URL": "redis://127.0.0.1:9"})
+    seen: dict[int, list[str]] = {}
+
+    def ended() -> bool:
+        seen.update(playing.commands())
+        return playing.process.poll() is not None
+
+    try:
+        until(ended, timeout=ENOUGH_S, what=lambda: f"the end of\n{playing.said}")
+        document = json.loads(playing.answer.read_text() or "{}")
+        yield Played(playing, playing.process.returncode, seen, document)
+    finally:
+        playing.kill_everything()
+
+
+def test_all_checks_pass_and_no_process_is_left(played: Played) -> None:
+    assert played.status == 0, played.demo.said
+    total = re.search(r"^(\d+) of (\d+) checks passed", played.demo.said, re.MULTILINE)
+    assert total
+    assert total[1] == total[2] == str(sum(len(scene["checks"]) for scene in played.document["scenes"]))
+    played.demo.await_nothing_left()
+
+
+def test_the_document_has_the_same_facts_as_the_lines(played: Played) -> None:
+    document = played.document
+    assert (document["version"], document["ok"], document["error"]) == (1, True, "")
+    assert document["passed"] == document["checks"]
+    assert [scene["title"] for scene in document["scenes"]] == [scene.title for scene in SCENES]
+    for scene in document["scenes"]:
+        for fact in scene["checks"]:
+            assert fact["passed"]
+            assert f"ok      {fact['name']:<54}  {fact['measured']}\n" in played.demo.said
+    assert document["processes"].keys() == {"store", "flower", *crew.COMMANDS}
+    assert all(document["processes"][name] == played.demo.pid_of(name) for name in document["processes"])
+
+
+def test_every_process_was_really_there_and_no_command_line_had_the_password(played: Played) -> None:
+    url = saved_url(played.demo.folder / ".supervision" / "store")
+    assert url
+    password = url.split("@")[0].rpartition(":")[2]
+    assert len(password) > 20
+    assert played.seen.keys() >= set(played.document["processes"].values())
+    assert not [command for command in played.seen.values() if any(password in part for part in command)]
+    texts = [played.demo.said, *(log.read_text() for log in played.demo.folder.glob(".supervision/logs/*"))]
+    assert len(texts) == 1 + len(crew.COMMANDS) + 1
+    assert not [text for text in texts if password in text]
+
+
+def test_the_data_flow_was_a_different_process_after_each_scene(played: Played) -> None:
+    flows = [pid for pid, command in played.seen.items() if "supervision.demo.dataflow" in command]
+    brokers = [pid for pid, command in played.seen.items() if "supervision.demo.broker" in command]
+    assert len(flows) == len(SCENES)
+    assert len(brokers) == 1
+
+
+def test_an_interrupt_in_the_middle_leaves_nothing(start: Callable[..., Demo]) -> None:
+    running = start()
+    running.await_text(SCENE.format(2))
+    assert any(SUPERVISED.search(part) for command in running.commands().values() for part in command)
+    running.process.send_signal(signal.SIGINT)
+    assert running.status(END_S) == 128 + signal.SIGINT
+    running.await_nothing_left()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_in_the_middle_leave_nothing(start: Callable[..., Demo], number: signal.Signals) -> None:
+    running = start()
+    running.await_text(SCENE.format(3))
+    running.process.send_signal(number)
+    assert running.status(END_S) == 128 + number
+    running.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_a_killed_demo_leaves_nothing_and_the_next_one_plays(start: Callable[..., Demo]) -> None:
+    killed = start()
+    killed.await_text(SCENE.format(2))
+    killed.process.kill()
+    following = start()
+    assert following.status() == 0, following.said
+    killed.await_nothing_left()
+    following.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_a_demo_ends_what_one_left_that_was_killed_with_all_its_guards(start: Callable[..., Demo]) -> None:
+    killed = start()
+    killed.await_text(SCENE.format(2))
+    until(lambda: len(supervised(killed)) == 3)
+    left = supervised(killed)
+    others = [process for process in killed.processes() if process.pid not in left]
+    for process in others:
+        process.suspend()  # so that no guard sees another one go
+    for process in others:
+        process.kill()
+    assert supervised(killed) == left
+    following = start()
+    assert following.status() == 0, following.said
+    assert all(f"ended pid {pid}, which an earlier demo had left behind" in following.said for pid in left)
+    killed.await_nothing_left()
+    following.await_nothing_left()
+
+
+def supervised(running: Demo) -> set[int]:
+    """The pids of the supervised processes."""
+    return {pid for pid, command in running.commands().items() if any(SUPERVISED.search(part) for part in command)}
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("member", ["ticker", "actor"])
+def test_a_worker_that_is_gone_for_good_is_reported(start: Callable[..., Demo], member: str) -> None:
+    running = start()
+    running.await_text(SCENE.format(1))
+    guard_of(running.pid_of(member)).kill()
+    assert running.status(2 * ENOUGH_S) == 1
+    assert "failed in the scene" in running.said
+    running.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_a_paused_collector_is_reported(start: Callable[..., Demo]) -> None:
+    running = start()
+    running.await_text(SCENE.format(2))
+    psutil.Process(running.pid_of("collector")).suspend()
+    assert running.status(2 * ENOUGH_S) == 1
+    assert re.search(r"^failed in the scene '.+': .+: not within 45 s; instead: .+", running.said, re.MULTILINE)
+    running.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_a_data_flow_that_cannot_connect_again_is_reported(start: Callable[..., Demo]) -> None:
+    running = start("--once", "--json")
+    running.await_text(SCENE.format(2))
+    refuse(running.port_of("broker"), "dataflow", ANSWER_S)
+    assert running.status(2 * ENOUGH_S) == 1
+    document = json.loads(running.answer.read_text())
+    missed = [fact for scene in document["scenes"] for fact in scene["checks"] if not fact["passed"]]
+    assert document["ok"] is False
+    assert document["passed"] == document["checks"] - len(missed)
+    assert missed[0]["looked"]
+    assert f": {missed[0]['name']}: {missed[0]['measured']}" in running.said
+    assert all(not fact["looked"] for fact in missed[-8:]), "scene 3 stands on scene 2"
+    running.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_taken_ports_are_replaced_and_told(start: Callable[..., Demo]) -> None:
+    with ExitStack() as stack:
+        for port in (7001, 5555):
+            if is_free(port):
+                stack.enter_context(listening(port))
+        running = start()
+        assert running.status() == 0, running.said
+    assert re.search(r"broker +will be on port \d+, because 7001 is taken", running.said)
+    assert re.search(r"flower +will be on port \d+, because 5555 is taken", running.said)
+    assert running.port_of("broker") != 7001
+    running.await_nothing_left()
+
+
+def listening(port: int) -> "subprocess.Popen[bytes]":
+    """Somebody else's server, which ends with the test."""
+    program = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+    server = subprocess.Popen([sys.executable, "-c", program, str(port)], stdin=subprocess.PIPE)
+    until(lambda: not is_free(port))
+    return server
+
+
+@pytest.mark.chaos
+def test_a_second_demo_in_the_same_folder_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    first = Demo(tmp_path)
+    try:
+        first.await_text(SCENE.format(1))
+        second = subprocess.run(
+            [PROGRAM, "demo", "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=ENOUGH_S, check=False
+        )
+        assert second.returncode == 1
+        assert f"is in use by the server with pid {first.pid_of('store')}" in second.stdout
+        assert first.status() == 0, first.said
+        first.await_nothing_left()
+    finally:
+        first.kill_everything()
+
+
+@pytest.mark.chaos
+def test_on_a_terminal_it_stays_up_until_an_interrupt_and_ends_well(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    mark = uuid.uuid4().hex
+    with subprocess.Popen(
+        [PROGRAM, "demo"], cwd=tmp_path, env={**os.environ, MARK: mark}, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as shown:
+        os.close(theirs)
+        said = b""
+
+        def told(text: str) -> bool:
+            nonlocal said
+            with suppress(OSError):  # the other side is closed
+                if select.select([ours], [], [], 0)[0]:
+                    said += os.read(ours, 65536)
+            return text in said.decode(errors="replace")
+
+        until(lambda: told("until Ctrl-C"), timeout=ENOUGH_S, what=lambda: said.decode(errors="replace"))
+        until(lambda: told("circuit closed"), what=lambda: said.decode(errors="replace"))
+        tree = subprocess.run([PROGRAM, "tree"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert tree.returncode == 0, tree.stderr
+        assert "plant" in tree.stdout
+        assert "dataflow" in tree.stdout
+        shown.send_signal(signal.SIGINT)
+        until(lambda: told("never said") or shown.poll() is not None, timeout=END_S)
+        assert shown.returncode == 0
+    os.close(ours)
+    until(lambda: not [p for p in psutil.process_iter() if marked(p, mark)], timeout=END_S)
+
+
+def marked(process: psutil.Process, mark: str) -> bool:
+    with suppress(psutil.Error):
+        return process.environ().get(MARK) == mark
+    return False
+
+
+def test_a_store_that_no_demo_has_made_is_not_emptied(tmp_path: Path) -> None:
+    store = tmp_path / ".supervision" / "store"
+    store.mkdir(0o700, parents=True)
+    (store / "url").write_text("redis://:secret@127.0.0.1:7777/0\n")
+    (store / "data").write_text("precious")
+    with pytest.raises(Conflict, match="no demo has made"):
+        remains.clear(tmp_path / ".supervision")
+    assert (store / "data").read_text() == "precious"
+    (store / remains.MARK).touch()
+    assert remains.clear(tmp_path / ".supervision") == []
+    assert sorted(path.name for path in store.iterdir()) == ["lock", remains.MARK]
+
+
+def test_the_demo_starts_its_processes_as_the_deployment_does() -> None:
+    deployed = {name: command.split()[3:] for name, command in celery_commands().items()}
+    for name in ("ticker", "collector", "actor"):
+        assert set(deployed[name]) <= set(crew.COMMANDS[name]), name
+    assert set(deployed["beat-1"]) <= set(crew.COMMANDS["beat-1"])
+    port = next(free_ports())
+    assert sorted([*crew.FLOWER, f"--port={port}"]) == sorted(flower_arguments(port))
+
+
+RUNNING = {"running": True, "pid": 7, "started": "boot:1"}
+
+
+@pytest.mark.parametrize(
+    ("broker", "phase", "dataflow", "verdict"),
+    [
+        (BrokerSeen(**RUNNING, state="active"), Phase.RUNNING, DataflowSeen(**RUNNING, output_connections=1), Ok),
+        (BrokerSeen(**RUNNING, state="active"), Phase.RUNNING, DataflowSeen(**RUNNING, output_connections=0), Fail),
+        (BrokerSeen(**RUNNING, state="idle"), Phase.RUNNING, DataflowSeen(**RUNNING, output_connections=0), Fail),
+        (BrokerSeen(**RUNNING), Phase.RUNNING, DataflowSeen(**RUNNING, output_connections=0), Unknown),
+        (BrokerSeen(running=False), Phase.RUNNING, DataflowSeen(**RUNNING, output_connections=0), Unknown),
+        (BrokerSeen(**RUNNING, state="active"), Phase.RUNNING, DataflowSeen(running=False), Unknown),
+        (BrokerSeen(**RUNNING, state="active"), Phase.STARTING, DataflowSeen(**RUNNING), Unknown),
+    ],
+)
+def test_the_check_of_the_plant(broker: BrokerSeen, phase: Phase, dataflow: DataflowSeen, verdict: type) -> None:
+    seen = Seen("broker", "running", Phase.RUNNING, broker), Seen("dataflow", "any", phase, dataflow)
+    assert isinstance(dataflow_is_connected.rule(*seen), verdict)
+
+
+class Broken(Scene):
+    title = "broken"
+
+    @step("fine")
+    def fine(self) -> str:
+        return "1"
+
+    @step("breaks")
+    def breaks(self) -> str:
+        expect([], "nothing")
+        return "never"
+
+    @step("stands on it")
+    def after(self) -> str:
+        raise AssertionError("must not be looked at")
+
+
+class Raising(Scene):
+    title = "raising"
+
+    @step("raises")
+    def raises(self) -> str:
+        raise ZeroDivisionError("of its own")
+
+
+def test_a_failed_step_says_what_was_seen_and_the_rest_is_not_looked_at() -> None:
+    facts = list(Broken().facts())
+    assert [(fact.passed, fact.looked, fact.measured) for fact in facts] == [
+        (True, True, "1"),
+        (False, True, "nothing"),
+        (False, False, "not looked at: 'breaks' failed"),
+    ]
+    assert [fact.measured for fact in Broken().not_played("why")] == ["why"] * 3
+
+
+def test_an_exception_in_a_step_is_a_failed_fact_and_no_traceback() -> None:
+    assert [fact.measured for fact in Raising().facts()] == ["ZeroDivisionError: of its own"]
+
+
+def test_waiting_ends_at_its_deadline_with_what_was_there_instead() -> None:
+    def refused() -> bool:
+        raise ConnectionRefusedError("nobody listens")
+
+    with pytest.raises(NotSeen, match=r"not within 0 s; instead: this; ConnectionRefusedError: nobody listens"):
+        until_seen(refused, 0, lambda: "this")
+    with pytest.raises(NotSeen, match=r"instead: ConnectionRefusedError"):
+        until_seen(lambda: False, 0, refused)

@@ -1,0 +1,86 @@
+"""Kill -9 before and after every script and every publish: the supervised process still comes back, once.
+
+The steps are read from the code (`faults.STEPS`); each test fails when its step is never reached, so a new script or
+message needs a way to provoke it before this file is green again.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery_processes import HERE
+from healing_system import ALL, BEAT, HealingSystem, doubled, overlapping_actions
+from waiting import until
+
+os.environ.setdefault("FAULT_FOLDER", "/nonexistent")  # the module reads it; here only its list of steps is wanted
+import faults  # noqa: E402 # see above
+
+from supervision.server import EmbeddedStore  # noqa: E402 # after the variable
+from supervision.store import scripts  # noqa: E402 # after the variable
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
+RESTART = """
+import sys, faults
+from supervision.client import Client
+with Client(sys.argv[1]) as client:
+    client.restart("plant/lonely", by="test", reason="a person wants it", request_id=sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module", params=["child", "worker"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HealingSystem]:
+    """One running system for all steps, whose pool processes, or whose whole workers, are killed."""
+    folder = tmp_path_factory.mktemp("system")
+    with EmbeddedStore(folder / "store") as server:
+        running = HealingSystem(folder, server, {"worker": ALL, "beat": BEAT}, kills=request.param)
+        try:
+            running.healed_after(0)
+            yield running
+        finally:
+            running.end()
+
+
+@pytest.mark.parametrize("step", faults.STEPS)
+def test_a_kill_at(step: str, system: HealingSystem) -> None:
+    before = system.healed_after(0)
+    (system.folder / "fired").unlink(missing_ok=True)
+    (system.folder / "at").write_text(step)
+
+    provoke(step, system)
+
+    until((system.folder / "fired").exists, what=f"somebody to die {step}; is there a way to provoke it?")
+    after = system.healed_after(before)
+    assert after != before
+    assert overlapping_actions(system.history()) == []
+    assert system.lines("overlaps") == []
+    assert doubled([line for line in system.lines("claims") if not line.startswith("dirty")]) == set()
+
+
+def provoke(step: str, system: HealingSystem) -> None:
+    """Make the system go through ``step``: nearly all of it happens when a process is healed."""
+    if step.endswith(" reserve"):
+        operator_restarts(system)
+    else:
+        if step.endswith(" trim"):
+            system.send_sweep("history")
+        system.kill_lonely()
+
+
+def operator_restarts(system: HealingSystem) -> None:
+    """A person restarts the child, dies in the middle, and asks once more with the same request id."""
+    command = [sys.executable, "-c", RESTART, system.server.url, f"request-{uuid.uuid4().hex}"]
+    environment = {**os.environ, **system.environment, "FAULT_KILLS": "child", "PYTHONPATH": str(HERE)}
+    killed = subprocess.run(command, env=environment, check=False)
+    assert killed.returncode == -9
+    repeated = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert repeated.returncode == 0, repeated.stderr
+
+
+def test_the_steps_are_all_scripts_and_all_publishes() -> None:
+    files = {file.stem for file in Path(scripts.__file__).with_name("lua").glob("*.lua")} - {"prelude"}
+    assert {step.split(" ", 1)[1] for step in faults.STEPS} == files | {"publish act", "publish tick"}

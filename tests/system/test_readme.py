@@ -1,0 +1,80 @@
+"""The README's first supervisor, as it stands there: started as written, broken, healed."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from celery_processes import CeleryProcess, ended
+from waiting import until
+
+from supervision import Supervisor
+from supervision.checks import Check
+from supervision.ports import free_ports
+from supervision.server import EmbeddedStore
+
+README = Path(__file__).parents[2] / "README.md"
+SAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+QUEUES = "supervision.ticks,supervision.sweeps,supervision.collectors,supervision.actions"
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Path]:
+    """A folder with ``plant.py``, in which the README's two processes run."""
+    port = str(next(free_ports()))
+    (tmp_path / "plant.py").write_text(
+        SAMPLES[0].replace("8099", port).replace('Path("current")', f'Path("{tmp_path}/current")')
+    )
+    with EmbeddedStore(tmp_path / "store") as store:
+        environment = {
+            "SUPERVISION_STORE_URL": store.url,
+            "SUPERVISION_IMPORTS": "plant",
+            "SUPERVISION_FOLDER": str(tmp_path / "state"),
+            "PYTHONPATH": str(tmp_path),
+            "REMAP_SIGTERM": "SIGQUIT",
+        }
+        worker = CeleryProcess(tmp_path, "tasks", "worker", "-Q", QUEUES, "-c", "2", **environment)
+        beat = CeleryProcess(tmp_path, "tasks", "beat", "-s", str(tmp_path / "beat"), **environment)
+        try:
+            with ended(worker, beat):
+                yield tmp_path
+        finally:
+            for process in web_servers(port):
+                process.kill()
+
+
+def web_servers(port: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[1:4] == ["-m", "http.server", port]:
+                found.append(process)
+    return found
+
+
+def test_the_first_supervisor_heals_what_is_broken(plant: Path) -> None:
+    port = re.findall(r'"http.server", "(\d+)"', (plant / "plant.py").read_text())[0]
+    link = plant / "current"
+    until(lambda: web_servers(port) and link.is_symlink(), what="a web server and a link")
+    killed = web_servers(port)[0].pid
+
+    os.kill(killed, signal.SIGKILL)
+    link.unlink()
+
+    until(lambda: [p.pid for p in web_servers(port) if p.pid != killed], what="another web server")
+    until(link.is_symlink, what="the link")
+    assert os.readlink(link) == "release-1"
+
+
+def test_the_check_fits_the_first_supervisor() -> None:
+    scope: dict[str, object] = {}
+    exec(compile("\n".join(SAMPLES), "README.md", "exec"), scope)  # the README's own code
+    check, web = scope["web_serves_a_release"], scope["web"]
+    assert isinstance(check, Check)
+    assert isinstance(scope["plant"], Supervisor)
+    assert check.reads == ("web", "release")
+    assert web in scope["plant"].children.values()

@@ -1,0 +1,167 @@
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervision import documents
+from supervision.errors import InvalidDeclaration, InvalidDocument
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@dataclass(frozen=True)
+class Pump:
+    flow: float
+    tags: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Tank(msgspec.Struct, frozen=True):
+    level: int
+    when: datetime | None = None
+
+
+class Moody(msgspec.Struct, frozen=True):
+    mood: str
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.mood)
+
+
+class Unequal(dict[str, int]):
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    __hash__ = None  # type: ignore[assignment]  # as dict has it
+
+
+@given(st.dictionaries(st.text(), plain, max_size=5))
+def test_what_is_written_is_read_back_or_refused(document: dict[str, Any]) -> None:
+    try:
+        data = documents.encode(document, dict, "seen")
+    except InvalidDocument as refusal:
+        with pytest.raises(UnicodeEncodeError):
+            repr(document).encode()
+        assert "seen" in str(refusal)
+    else:
+        assert documents.decode(data, dict, "seen") == document
+
+
+@pytest.mark.parametrize(
+    "document", [Pump(1.5), Pump(2, ("a", "b"), {"x": [1]}), Tank(3), Tank(4, datetime(2024, 1, 1, tzinfo=UTC))]
+)
+def test_typed_documents_come_back_as_they_were(document: object) -> None:
+    data = documents.encode(document, type(document), "seen")
+    assert documents.decode(data, type(document), "seen") == document
+
+
+def recursive() -> dict[str, Any]:
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    return circle
+
+
+def deep() -> dict[str, Any]:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    return {"deep": nested}
+
+
+REFUSED = {
+    "NaN": ({"flow": math.nan}, dict, "would be read back as {'flow': None}"),
+    "infinite": ({"flow": math.inf}, dict, "would be read back as"),
+    "NaN in a field": (Pump(math.nan), Pump, "cannot be read back"),
+    "a set": ({"tags": {1}}, dict, "would be read back as {'tags': [1]}"),
+    "a tuple": ({"tags": (1,)}, dict, "would be read back as {'tags': [1]}"),
+    "a number as key": ({1: "a"}, dict, "would be read back as {'1': 'a'}"),
+    "bytes": ({"raw": b"x"}, dict, "would be read back as"),
+    "a moment": ({"at": datetime(2024, 1, 1, tzinfo=UTC)}, dict, "would be read back as"),
+    "an object": ({"it": object()}, dict, "cannot be written as JSON"),
+    "half a character": ({"name": "\ud800"}, dict, "cannot be written as JSON"),
+    "a circle": (recursive(), dict, "cannot be written as JSON"),
+    "very deep": (deep(), dict, "cannot be written as JSON"),
+    "a list": ([1], dict, "is a list, not dict"),
+    "nothing": (None, dict, "is a NoneType, not dict"),
+    "another type": (Tank(1), Pump, "is a Tank, not Pump"),
+    "a field of the wrong type": (Pump("fast"), Pump, "cannot be read back"),  # type: ignore[arg-type]  # the point
+    "a deep thing of the wrong type": (deep()["deep"], dict, "is a list, not dict"),
+    "comparing raises": (Unequal(a=1), dict, "cannot be read back (ZeroDivisionError)"),
+}
+
+
+@pytest.mark.parametrize(("document", "expected", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_document_that_does_not_survive_is_refused_by_name(document: Any, expected: type, why: str) -> None:
+    with pytest.raises(InvalidDocument) as refusal:
+        documents.encode(document, expected, "plant/pump: observed")
+    assert str(refusal.value).startswith("plant/pump: observed: ")
+    assert why in str(refusal.value)
+    assert len(str(refusal.value)) < 600
+
+
+def test_a_document_may_be_as_large_as_the_limit_and_no_larger() -> None:
+    room = documents.MAX_DOCUMENT_BYTES - len('{"a":""}')
+    assert len(documents.encode({"a": "x" * room}, dict, "seen")) == documents.MAX_DOCUMENT_BYTES
+    with pytest.raises(InvalidDocument, match="seen: 262,145 bytes as JSON, at most 262,144 are allowed"):
+        documents.encode({"a": "x" * (room + 1)}, dict, "seen")
+
+
+def test_ten_megabytes_are_refused_in_a_short_message() -> None:
+    with pytest.raises(InvalidDocument, match="10,000,008 bytes") as refusal:
+        documents.encode({"a": "x" * 10_000_000}, dict, "seen")
+    assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", Tank),
+        (b"{", Tank),
+        (b"[]", Tank),
+        (b'{"level":"x"}', Tank),
+        (b"\xff", dict),
+        (b"[" * 100_000, dict),
+        (b'{"mood":"bad"}', Moody),
+    ],
+)
+def test_what_another_version_wrote_is_told_apart_from_trouble(data: bytes, kind: type) -> None:
+    with pytest.raises(InvalidDocument, match=f"seen: .* is not a {kind.__name__}"):
+        documents.decode(data, kind, "seen")
+
+
+@pytest.mark.parametrize("kind", [dict, Pump, Tank])
+def test_kinds_of_documents_are_known(kind: type) -> None:
+    documents.valid_type(kind, "Pump.Observed")
+
+
+@pytest.mark.parametrize("kind", [int, str, object, None, dict[str, int], {"a": 1}, Pump(1)])
+def test_other_kinds_are_refused_by_name(kind: object) -> None:
+    with pytest.raises(InvalidDeclaration, match="Pump.Observed = .*: needs a frozen dataclass, a msgspec.Struct or"):
+        documents.valid_type(kind, "Pump.Observed")
+
+
+def test_reasons_are_kept_as_they_are_or_made_fit() -> None:
+    assert documents.clipped("dead ✓") == "dead ✓"
+    assert documents.clipped("file \udcff") == "file ?"
+    assert len(documents.clipped("x" * 10_000_000)) == documents.MAX_TEXT_LENGTH
+    assert documents.clipped("x" * 3000).endswith("x…")
+
+
+def test_an_error_is_told_even_when_it_cannot_tell_itself() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise AttributeError("no message")
+
+        __repr__ = __str__
+
+    assert documents.told(ValueError("too hot")) == "ValueError: too hot"
+    assert "Mute" in documents.told(Mute())

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from supervision.errors import InvalidDeclaration
+from supervision.settings import DEFAULT_STORE_URL, Settings, read
+
+CONF = {
+    "supervision_store_url": "redis://conf:6379/1",
+    "supervision_namespace": "conf",
+    "supervision_imports": ("plant.a", "plant.b"),
+}
+ENVIRONMENT = {
+    "SUPERVISION_STORE_URL": "unix:///tmp/store.sock",
+    "SUPERVISION_NAMESPACE": " env ",
+    "SUPERVISION_IMPORTS": "plant.c, plant.d,",
+}
+
+
+def test_without_configuration_the_defaults_hold() -> None:
+    assert read({}, {}) == Settings(
+        DEFAULT_STORE_URL, "supervision", (), {"store_url": "default", "namespace": "default", "imports": "default"}
+    )
+
+
+def test_the_configuration_stands_over_the_defaults() -> None:
+    found = read(CONF, {})
+    assert (found.store_url, found.namespace, found.imports) == ("redis://conf:6379/1", "conf", ("plant.a", "plant.b"))
+    assert found.origin["namespace"] == "celeryconfig supervision_namespace"
+
+
+def test_the_environment_stands_over_the_configuration() -> None:
+    found = read(CONF, ENVIRONMENT)
+    assert (found.store_url, found.namespace, found.imports) == (
+        "unix:///tmp/store.sock",
+        "env",
+        ("plant.c", "plant.d"),
+    )
+    assert found.origin["imports"] == "environment SUPERVISION_IMPORTS"
+
+
+def test_each_value_finds_its_own_place() -> None:
+    found = read({"supervision_namespace": "conf"}, {"SUPERVISION_IMPORTS": "plant"})
+    assert found.origin == {
+        "store_url": "default",
+        "namespace": "celeryconfig supervision_namespace",
+        "imports": "environment SUPERVISION_IMPORTS",
+    }
+
+
+def test_an_empty_list_of_modules_in_the_environment_is_none_at_all() -> None:
+    assert read(CONF, {"SUPERVISION_IMPORTS": ""}).imports == ()
+
+
+def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISION_NAMESPACE", "mine")
+    assert read(CONF).namespace == "mine"
+
+
+@pytest.mark.parametrize(
+    ("conf", "environment", "named", "right"),
+    [
+        ({"supervision_store_url": "localhost"}, {}, "supervision_store_url='localhost'", "redis://127.0.0.1:6379/0"),
+        ({"supervision_store_url": 6379}, {}, "supervision_store_url=6379", "a text that is not empty"),
+        ({}, {"SUPERVISION_STORE_URL": "host:1"}, "SUPERVISION_STORE_URL='host:1'", "redis://127.0.0.1:6379/0"),
+        ({}, {"SUPERVISION_STORE_URL": "  "}, "SUPERVISION_STORE_URL='  '", "a text that is not empty"),
+        ({"supervision_namespace": ""}, {}, "supervision_namespace=''", "for example 'supervision'"),
+        ({"supervision_namespace": 0}, {}, "supervision_namespace=0", "for example 'supervision'"),
+        ({}, {"SUPERVISION_NAMESPACE": ""}, "SUPERVISION_NAMESPACE=''", "for example 'supervision'"),
+        ({"supervision_imports": 5}, {}, "supervision_imports=5", "('plant.supervisors',)"),
+        ({"supervision_imports": [b"plant"]}, {}, "supervision_imports=[b'plant']", "('plant.supervisors',)"),
+        ({"supervision_imports": {"plant"}}, {}, "supervision_imports={'plant'}", "('plant.supervisors',)"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_key_it_was_set_with(
+    conf: dict[str, Any], environment: dict[str, str], named: str, right: str
+) -> None:
+    with pytest.raises(InvalidDeclaration) as refusal:
+        read(conf, environment)
+    assert named in str(refusal.value)
+    assert right in str(refusal.value)
