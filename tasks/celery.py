@@ -6,8 +6,10 @@ Beat's entries are made from the declared supervisors, so that nothing has to be
 from celery import Celery
 
 from supervision.engine import publish, steps, transport
+from supervision.telemetry import logs
 from tasks import wiring
 
+logs.configure()
 transport.install()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")

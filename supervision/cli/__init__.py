@@ -41,7 +41,12 @@ class Commands(click.Group):
             raise refused(error) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "supervision",
+    cls=Commands,
+    short_help="Supervised children: see, restart, diagnose.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @store_options
 def cli(**_preload: object) -> None:  # Celery hands in whatever options an app gives to all of its commands
     """Supervised children: what they are, what happened to them, and what can be done.

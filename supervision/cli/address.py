@@ -6,7 +6,8 @@ user and is closed to others is believed: anybody can put an address into /tmp.
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -101,11 +102,9 @@ def configuration(ctx: click.Context) -> Mapping[str, Any]:
     if loaded := app(ctx):
         conf: Mapping[str, Any] = loaded.conf
         return conf
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # the console script does not search here, `celery -A` does
     try:
-        return vars(import_module("celeryconfig"))
+        with searched_here():
+            return vars(import_module("celeryconfig"))
     except ModuleNotFoundError as error:
         if error.name != "celeryconfig":
             raise InvalidDeclaration(f"celeryconfig cannot be loaded: {error}") from error
@@ -114,6 +113,17 @@ def configuration(ctx: click.Context) -> Mapping[str, Any]:
         raise
     except Exception as error:  # the user's code may raise anything
         raise InvalidDeclaration(f"celeryconfig cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def searched_here() -> Iterator[None]:
+    """Modules of this folder come first inside, as for `celery -A`; not longer, or a file here could hide a package."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def app(ctx: click.Context) -> Any:

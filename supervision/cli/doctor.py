@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import click
 
-from supervision.cli.address import Address, address, app, client, store_options
+from supervision.cli.address import Address, address, app, client, searched_here, store_options
 from supervision.cli.app_facts import app_facts, found_app
 from supervision.cli.exits import CONDITION_FAILED, UNREACHABLE
 from supervision.cli.facts import FAILED, OK, WARNING, Fact, store_facts
@@ -61,8 +61,10 @@ def _shown(where: Address) -> str:
 
 def _app(ctx: click.Context, name: str) -> Iterator[Fact]:
     loaded = app(ctx)
-    if not loaded and not find_spec(name.partition(":")[0].partition(".")[0]):
-        yield Fact("Celery app", WARNING, f"no module {name!r} here; its queues and settings are not checked", "--app")
+    with searched_here():
+        there = loaded or find_spec(name.partition(":")[0].partition(".")[0])
+    if not there:
+        yield Fact("Celery app", WARNING, f"no module {name!r} here: its queues and settings are unchecked", "--app")
         return
     try:
         loaded = loaded or found_app(name)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from supervision.cli.address import searched_here
 from supervision.cli.facts import WARNING, Fact, fact
 
 OURS: Final = "celery-supervision"
@@ -26,7 +27,8 @@ def install_facts() -> Iterator[Fact]:
             holds=not others,
         )
     ours = Path(__file__).parents[2] / "tasks"
-    spec = find_spec("tasks")
+    with searched_here():
+        spec = find_spec("tasks")
     if spec and spec.origin and ours not in Path(spec.origin).parents:
         cure = "celery -A tasks starts that one; name your own module otherwise, or start ours from another folder"
         yield Fact("module tasks", WARNING, f"{spec.origin} stands before ours", cure)

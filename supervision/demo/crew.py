@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import Signals
@@ -26,6 +26,9 @@ GRACE_S = 5.0
 
 FLOWER_PORT = 5555
 FLOWER_ANSWER_S = 2.0
+
+PORT_TAKEN = "Address already in use"
+"""What the operating system says to a program that wants a port that somebody else has."""
 
 FOREIGN = ("CELERY_", "FLOWER_", "SUPERVISION_BROKER_URL", "SUPERVISION_RESULT_URL", "SUPERVISION_NAMESPACE")
 """Variables of the surroundings that begin like this would lead the demo's workers to somebody else's servers."""
@@ -94,7 +97,8 @@ class Crew:
             return bool(answer.status == 200)  # noqa: PLR2004 # http's word for fine
 
     def ended(self) -> list[str]:
-        """The processes that are gone, each with how it ended."""
+        """The processes that are gone, each with how it ended; a Flower that found its port taken is moved instead."""
+        self._move_flower()
         ended = [f"{name} ({_how(status)})" for name, one in self.members.items() if (status := one.poll()) is not None]
         return ended if self.store.running else ["store", *ended]
 
@@ -102,19 +106,25 @@ class Crew:
         self._choose_ports()
         self.store.start()
         self._tell(f"{'store':<10} pid {self.store.pid}, port {self.store.port}")
-        environment = self._environment()
-        for name, arguments in self._commands():
-            with (self.logs / f"{name}.log").open("wb") as log:
-                self.members[name] = Guarded(
-                    [sys.executable, "-P", "-m", "celery", "-A", "tasks", *arguments],
-                    env=environment,
-                    # A folder with nothing in it: Celery imports from the current one first.
-                    cwd=self._home / "run",
-                    stdout=log,
-                    grace=GRACE_S,
-                )
-            where = f", {self.flower_url}" if name == "flower" else ""
-            self._tell(f"{name:<10} pid {self.members[name].pid}{where}")
+        for name, arguments in COMMANDS.items():
+            self._begin(name, arguments)
+        if "flower" in self.ports:
+            self._begin_flower()
+
+    def _begin_flower(self) -> None:
+        self._begin("flower", [*FLOWER, f"--port={self.ports['flower']}"], f", {self.flower_url}")
+
+    def _begin(self, name: str, arguments: list[str], where: str = "") -> None:
+        with (self.logs / f"{name}.log").open("wb") as log:
+            self.members[name] = Guarded(
+                [sys.executable, "-P", "-m", "celery", "-A", "tasks", *arguments],
+                env=self._environment(),
+                # A folder with nothing in it: Celery imports from the current one first.
+                cwd=self._home / "run",
+                stdout=log,
+                grace=GRACE_S,
+            )
+        self._tell(f"{name:<10} pid {self.members[name].pid}{where}")
 
     def _stop(self) -> None:
         """Those who start processes first, then what they started, then the store that all of them talk to."""
@@ -123,20 +133,27 @@ class Crew:
         remains.end_supervised(self._home)
         self.store.stop()
 
-    def _commands(self) -> Iterator[tuple[str, list[str]]]:
-        yield from COMMANDS.items()
-        if "flower" in self.ports:
-            yield "flower", [*FLOWER, f"--port={self.ports['flower']}"]
-
     def _choose_ports(self) -> None:
-        wanted = {**DEFAULT_PORTS, **({"flower": FLOWER_PORT} if importlib.util.find_spec("flower") else {})}
-        for name, first in wanted.items():
-            port = next((free for free in free_ports(first) if free not in self.ports.values()), None)
-            if port is None:
-                raise Conflict(f"no free port for {name}: {first} is taken, and so were all others that were tried")
-            self.ports[name] = port
-            taken = "" if port == first else f", because {first} is taken"
-            self._tell(f"{name:<10} will be on port {port}{taken}")
+        for child in DEFAULT_PORTS:
+            self._choose_port(child)
+        if importlib.util.find_spec("flower"):
+            self._choose_port("flower", FLOWER_PORT)
+
+    def _choose_port(self, name: str, *wished: int) -> None:
+        """A port for ``name``: the ``wished`` one if it is free, else one by chance, which no other demo will choose."""
+        port = next((free for free in free_ports(*wished) if free not in self.ports.values()), None)
+        if port is None:
+            raise Conflict(f"no free port for {name}: all that were tried are taken")
+        self.ports[name] = port
+        taken = [f", because {one} is taken" for one in wished if one != port]
+        self._tell(f"{name:<10} will be on port {port}{''.join(taken)}")
+
+    def _move_flower(self) -> None:
+        """Start Flower again where it is free: between our look and its start somebody else may take the port."""
+        flower = self.members.get("flower")
+        if flower and flower.poll() and PORT_TAKEN in (self.logs / "flower.log").read_text(errors="replace"):
+            self._choose_port("flower")
+            self._begin_flower()
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
@@ -152,5 +169,7 @@ class Crew:
 
 
 def _how(status: int) -> str:
+    if status < 0:
+        return f"its guard got {Signals(-status).name}"
     signalled = status - 128
     return Signals(signalled).name if signalled in set(Signals) else f"status {status}"

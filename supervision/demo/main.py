@@ -51,7 +51,8 @@ def run(*, once: bool, as_json: bool, folder: Path) -> int:
                 time.sleep(POLL_S)
         except _Told as told:
             status = stage.stop()
-            return 128 + told.number if status == INTERRUPTED else status
+            # The guard ends it by SIGTERM, also before it can answer that in its own way.
+            return 128 + told.number if status in {INTERRUPTED, 128 + signal.SIGTERM} else status
         return status
 
 

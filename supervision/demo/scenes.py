@@ -3,8 +3,9 @@
 Each looks at its effect from outside too: at processes of the operating system, and at what arrives at the other end.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import psutil
 
@@ -26,6 +27,8 @@ ARRIVE_S = 20.0
 GONE_S = 5.0
 """Until a killed process is gone, or a cut connection noticed."""
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class World:
@@ -35,6 +38,15 @@ class World:
     inside: Inside
     outside: Outside
     since_start: Stopwatch
+
+    def awaited(self, look: Callable[[], T | None], within: float) -> T:
+        """What `until` gives; `NotSeen` at once when a process of the demo has ended, because then a check fails."""
+
+        def look_again() -> T | None:
+            self.crew_runs()
+            return look()
+
+        return until(look_again, within, self.inside.summary)
 
     def arrives(self, sender: int) -> str:
         """Wait for five more messages at the sink of which the newest is from process ``sender``."""
@@ -66,8 +78,7 @@ class AllRunning(Scene):
     @step("every child is started and running")
     def children_run(self) -> str:
         """As the store has it."""
-        inside = self.world.inside
-        until(lambda: inside.running() == set(plant.children), START_S, inside.summary)
+        self.world.awaited(lambda: self.world.inside.running() == set(plant.children), START_S)
         return f"{len(plant.children)} of {len(plant.children)}, {self.world.since_start} after the demo's start"
 
     @step("each is one process of the OS, with the observed pid")
@@ -111,8 +122,7 @@ class DataflowKilled(Scene):
     @step("it is started again and running")
     def healed(self) -> str:
         """As the store has it: running with another pid than before."""
-        inside = self.world.inside
-        until(lambda: _healed(inside, self.killed.pid), HEAL_S, inside.summary)
+        self.world.awaited(lambda: _healed(self.world.inside, self.killed.pid), HEAL_S)
         return f"{self.watch} after the kill"
 
     @step("the OS has exactly one data flow, with a new pid")
@@ -158,13 +168,13 @@ class ConnectionLost(Scene):
     @step("the circuit opens")
     def opens(self) -> str:
         """As the history has it."""
-        event = until(lambda: self._circuit("open"), HEAL_S, self.world.inside.summary)
+        event = self.world.awaited(lambda: self._circuit("open"), HEAL_S)
         return f"{self.watch} after the cut: {event.reason}"
 
     @step("the circuit closes again")
     def closes(self) -> str:
         """As the history has it."""
-        event = until(lambda: self._circuit("closed"), HEAL_S, self.world.inside.summary)
+        event = self.world.awaited(lambda: self._circuit("closed"), HEAL_S)
         way = [change.after for change in self.world.inside.circuit_changes(self.mark)]
         expect(way == ["open", "verifying", "closed"], f"it went {', '.join(way)}")
         return f"{self.watch} after the cut: {event.reason}; it went {', '.join(way)}"

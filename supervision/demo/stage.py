@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         _perform(options.folder / HOME, report, stays=stays)
     except KeyboardInterrupt:
         if not report.complete:
+            report.line("\nTold to end before everything was played; nothing is left running.")
             return INTERRUPTED
     except (SupervisionError, OSError) as error:
         report.failed(str(error))
@@ -48,9 +49,9 @@ def main(argv: list[str] | None = None) -> int:
 def _perform(home: Path, report: Report, *, stays: bool) -> None:
     report.line(f"The demo runs in {home.parent}; its files are in {home.name}")
     with Crew(home, lambda text: report.line(f"  {text}")) as crew, Client(crew.store.url) as client:
+        _play(World(crew, Inside(client, plant.name), Outside(crew.ports), report.watch), report)
         report.processes = {"store": crew.store.pid, **{name: one.pid for name, one in crew.members.items()}}
         report.ports = {"store": crew.store.port, **crew.ports}
-        _play(World(crew, Inside(client, plant.name), Outside(crew.ports), report.watch), report)
         report.verdict()
         if stays:
             _stay(crew, client, report)

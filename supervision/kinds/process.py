@@ -61,7 +61,7 @@ class Process(Child):
         name: the child's name.
         command: program and arguments.
         folder: where its record and its output are kept; by default below `default_folder()`.
-        env: its whole environment; None is the worker's.
+        env: its whole environment; None is the worker's, without what is meant for workers alone.
         cwd: its working folder; None is the worker's.
         start_timeout: seconds until it must be ready.
         stop_timeout: seconds between SIGTERM and SIGKILL.
@@ -85,7 +85,8 @@ class Process(Child):
     ) -> None:
         super().__init__(name, desired=desired)
         self.start_timeout, self.stop_timeout = start_timeout, stop_timeout
-        self._managed = ManagedProcess(name, command, folder=folder or default_folder(), env=env, cwd=cwd)
+        own = _inherited() if env is None else env
+        self._managed = ManagedProcess(name, command, folder=folder or default_folder(), env=own, cwd=cwd)
 
     def placed_under(self, supervisor: str) -> None:
         """Take the path, which also names the files of the process."""
@@ -169,6 +170,11 @@ class Process(Child):
                     f"{self.path}: started, but not ready within {self.start_timeout:g} s; its output: {self.output}"
                 )
             time.sleep(_READY_POLL_S)  # in an action, which may take its time; a tick never gets here
+
+
+def _inherited() -> Mapping[str, str]:
+    """This process's environment without Celery's remapped SIGTERM, which would change what stopping a child means."""
+    return {name: value for name, value in os.environ.items() if name != "REMAP_SIGTERM"}
 
 
 def default_folder() -> Path:

@@ -12,7 +12,7 @@ from supervision.model import Move
 from supervision.runtime import Runtime
 from supervision.store.outbox import Entry
 
-SECRET = "hunter2-swordfish"
+SECRET = "hunter2-swordfish"  # noqa: S105 # what must be printed nowhere
 
 
 class Lamp(Child):
@@ -34,11 +34,11 @@ class Lamp(Child):
         return Stay("it is on") if seen.observed["on"] else Go("off", "it went out")
 
     @action(timeout=5, retries=0)
-    def switch_on(self, run: Run) -> None:
+    def switch_on(self, _run: Run) -> None:
         self.real[self.name] = True
 
     @action(timeout=5, retries=0)
-    def restart(self, run: Run) -> None:
+    def restart(self, _run: Run) -> None:
         if self.name == "red":
             raise RuntimeError("it stays dark")
         self.real[self.name] = True

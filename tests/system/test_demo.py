@@ -266,7 +266,7 @@ def test_a_worker_that_is_gone_for_good_is_reported(start: Callable[..., Demo], 
     running.await_text(SCENE.format(1))
     guard_of(running.pid_of(member)).kill()
     assert running.status(2 * ENOUGH_S) == 1
-    assert "failed in the scene" in running.said
+    assert re.search(rf"^failed in the scene '.+': .+: ended: {member} \(.*SIGKILL\)", running.said, re.MULTILINE)
     running.await_nothing_left()
 
 
@@ -297,17 +297,31 @@ def test_a_data_flow_that_cannot_connect_again_is_reported(start: Callable[..., 
 
 
 @pytest.mark.chaos
-def test_taken_ports_are_replaced_and_told(start: Callable[..., Demo]) -> None:
+def test_a_taken_port_is_replaced_and_told(start: Callable[..., Demo]) -> None:
     with ExitStack() as stack:
-        for port in (7001, 5555):
-            if is_free(port):
-                stack.enter_context(listening(port))
+        if is_free(crew.FLOWER_PORT):
+            stack.enter_context(listening(crew.FLOWER_PORT))
         running = start()
         assert running.status() == 0, running.said
-    assert re.search(r"broker +will be on port \d+, because 7001 is taken", running.said)
     assert re.search(r"flower +will be on port \d+, because 5555 is taken", running.said)
-    assert running.port_of("broker") != 7001
+    assert running.port_of("flower") != crew.FLOWER_PORT
     running.await_nothing_left()
+
+
+@pytest.mark.chaos
+def test_demos_in_two_folders_do_not_get_into_each_others_way(tmp_path: Path) -> None:
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    demos = [Demo(folder) for folder in folders]
+    try:
+        assert [one.status() for one in demos] == [0, 0], "\n".join(one.said for one in demos)
+        assert demos[0].port_of("broker") != demos[1].port_of("broker")
+        for one in demos:
+            one.await_nothing_left()
+    finally:
+        for one in demos:
+            one.kill_everything()
 
 
 def listening(port: int) -> "subprocess.Popen[bytes]":

@@ -1,12 +1,13 @@
 """The circuit, driven through `decide` on a simulated plant; the plant refuses moves that are not in the table."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from simulated import SECOND_MS, Part, Plant, Seen, connected, running
 
 from supervision.backoff import Backoff
-from supervision.checks import check, fail, ok, unknown
+from supervision.checks import Fail, Unknown, Verdict, check, fail, ok, unknown
 from supervision.circuit import MIN_STABLE_MS, TRANSITIONS, Circuit, Rules, State, Streak, affected, stable_ms
 from supervision.circuit_step import SLOW_PROBE_MS
 from supervision.model import LastAction
@@ -181,7 +182,7 @@ def test_delays_between_probes_grow_and_are_counted_from_the_failure() -> None:
     fail_all_probes(plant)
     at = [probe.at for probe in plant.probes()]
     # A second for the probe, one until its effect was seen, and the delay.
-    assert [later - earlier for earlier, later in zip(at, at[1:], strict=False)] == [3000, 5000, 9000, 11_000, 11_000]
+    assert [later - earlier for earlier, later in pairwise(at)] == [3000, 5000, 9000, 11_000, 11_000]
 
 
 def test_a_probe_waits_for_the_action_in_flight_on_its_child() -> None:
@@ -223,7 +224,7 @@ def test_a_check_may_name_another_child_to_restart() -> None:
     assert [probe.wish.child for probe in plant.probes()] == ["broker"]
 
 
-def guilty(_broker: Any, flow: Any) -> object:
+def guilty(_broker: Any, flow: Any) -> Verdict:
     return ok() if flow.observed.connected else fail("no connection", restart="broker")
 
 
@@ -276,7 +277,7 @@ def test_another_check_that_has_no_news_yet_does_not_break_the_tick() -> None:
 
 
 @check("broker", restart="broker")
-def sane(broker: Any) -> object:
+def sane(broker: Any) -> Verdict:
     return ok() if broker.observed.connected else fail("broker confused")
 
 
@@ -607,7 +608,7 @@ def test_a_child_that_is_no_longer_declared_is_a_failed_attempt() -> None:
     assert [probe.wish.child for probe in changed.probes()] == ["broker"]
 
 
-def alone(other: Any) -> object:
+def alone(other: Any) -> Verdict:
     return ok() if other.observed.connected else fail("alone")
 
 
@@ -677,13 +678,23 @@ def test_a_probe_out_while_the_clock_is_set_back_is_still_the_only_one() -> None
 # what a check may answer
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [None, True, "fail", (ok(), fail("both")), fail(""), fail(None), fail(5), unknown("no idea"), unknown(None), object()],  # type: ignore[arg-type]  # the point
-    ids=repr,
-)
-def test_nonsense_is_the_same_as_not_knowing(answer: object) -> None:
-    plant = running(checks=(check("flow", restart="flow", name="odd")(lambda _flow: answer),))  # type: ignore[arg-type, return-value]  # the point
+NO_TEXT: Any = None
+NONSENSE = [
+    None,
+    True,
+    "fail",
+    (ok(), fail("both")),
+    fail(""),
+    Fail(NO_TEXT),
+    unknown("no idea"),
+    Unknown(NO_TEXT),
+    object(),
+]
+
+
+@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
+def test_nonsense_is_the_same_as_not_knowing(answer: Any) -> None:
+    plant = running(checks=(check("flow", restart="flow", name="odd")(lambda _flow: answer),))
     plant.seconds(10)
     assert plant.moves() == []
 

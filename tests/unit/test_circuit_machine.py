@@ -51,7 +51,7 @@ class Machine(RuleBasedStateMachine):
     # what happens to the plant
 
     @rule(child=children, alive=st.booleans(), wired=st.booleans())
-    def become(self, child: str, alive: bool, wired: bool) -> None:
+    def become(self, child: str, *, alive: bool, wired: bool) -> None:
         self.plant.truth[child] = Seen(alive, wired)
 
     @rule(child=children, error=st.sampled_from([None, ValueError, RecursionError]))

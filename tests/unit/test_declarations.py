@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import msgspec
@@ -63,7 +64,11 @@ SUPERVISORS: dict[str, tuple[Callable[[], object], str, str]] = {
     "window too long for any clock": (lambda: plant(window=1e300), "window=1e+300", "window=300"),
     "observe_timeout NaN": (lambda: plant(observe_timeout=math.nan), "observe_timeout=nan", "observe_timeout=2.2"),
     "stale_after None": (lambda: plant(stale_after=None), "stale_after=None", "stale_after=10"),
-    "born stale": (lambda: plant(stale_after=3.2), "stale_after=3.2 s", "longer than interval + observe_timeout, 3.2 s"),
+    "born stale": (
+        lambda: plant(stale_after=3.2),
+        "stale_after=3.2 s",
+        "longer than interval + observe_timeout, 3.2 s",
+    ),
     "no attempts": (lambda: plant(max_attempts=0), "max_attempts=0", "for example 5"),
     "half an attempt": (lambda: plant(max_attempts=2.5), "max_attempts=2.5", "for example 5"),
     "attempts a bool": (lambda: plant(max_attempts=True), "max_attempts=True", "for example 5"),
@@ -99,7 +104,7 @@ SUPERVISORS: dict[str, tuple[Callable[[], object], str, str]] = {
 }
 
 CHECKS: dict[str, tuple[Callable[[], object], str, str]] = {
-    "reads nothing": (lambda: connection(), "check over ()", "for example 'flow'"),
+    "reads nothing": (connection, "check over ()", "for example 'flow'"),
     "reads one twice": (lambda: connection("flow", "flow"), "check over ('flow', 'flow')", "each named once"),
     "reads a list": (lambda: connection(["flow"]), "child ['flow']", "for example 'line-1'"),  # type: ignore[arg-type]  # the point
     "without brackets": (lambda: check(connected.rule, restart="flow"), "child <function", "for example 'line-1'"),  # type: ignore[arg-type]  # the point
@@ -111,7 +116,7 @@ CHECKS: dict[str, tuple[Callable[[], object], str, str]] = {
     "a name that is none": (lambda: connection("flow", name="a b"), "check 'a b'", "for example 'line-1'"),
     "a name that is empty": (lambda: connection("flow", name=""), "check ''", "for example 'line-1'"),
     "a rule without a name": (
-        lambda: check("flow", restart="flow")(lambda flow: ok()),
+        lambda: check("flow", restart="flow")(lambda _flow: ok()),
         "check '<lambda>'",
         "for example 'line-1'",
     ),
@@ -128,13 +133,13 @@ ACTIONS: dict[str, tuple[Callable[[], object], str, str]] = {
     "timeout negative": (lambda: action("go", timeout=-5), "timeout=-5", "for example timeout=30"),
     "timeout NaN": (lambda: action("go", timeout=math.nan), "timeout=nan", "for example timeout=30"),
     "timeout a bool": (lambda: action("go", timeout=True), "timeout=True", "for example timeout=30"),
-    "timeout a text": (lambda: action("go", timeout="5"), "timeout='5'", "for example timeout=30"),  # type: ignore[arg-type]  # the point
+    "timeout a text": (lambda: action("go", timeout="5"), "timeout='5'", "for example timeout=30"),  # type: ignore[call-overload]  # the point
     "timeout infinite": (lambda: action(timeout=math.inf), "timeout=inf", "for example timeout=30"),
     "retries negative": (lambda: action("go", retries=-1), "action go: retries=-1", "for example retries=3"),
     "retries a bool": (lambda: action("go", retries=True), "retries=True", "for example retries=3"),
-    "retries a fraction": (lambda: action("go", retries=1.0), "retries=1.0", "for example retries=3"),  # type: ignore[arg-type]  # the point
+    "retries a fraction": (lambda: action("go", retries=1.0), "retries=1.0", "for example retries=3"),  # type: ignore[call-overload]  # the point
     "retries beyond counting": (lambda: action("go", retries=10**30), "retries=1000000", "for example retries=3"),
-    "backoff a number": (lambda: action("go", backoff=1), "action go: backoff=1", "for example Backoff(base=1)"),  # type: ignore[arg-type]  # the point
+    "backoff a number": (lambda: action("go", backoff=1), "action go: backoff=1", "for example Backoff(base=1)"),  # type: ignore[call-overload]  # the point
     "a name with a space": (lambda: action("go now"), "action 'go now'", "for example 'line-1'"),
     "an empty name": (lambda: action(""), "action ''", "for example 'line-1'"),
     "a number as name": (lambda: action(5), "action 5", "for example 'line-1'"),  # type: ignore[call-overload]  # the point
@@ -147,17 +152,16 @@ def kind(**body: Any) -> type[Child]:
     return type("Lamp", (Child,), body)
 
 
-def lit(self: Child, _seen: object) -> Stay:
+def lit(_self: Child, _seen: object) -> Stay:
     return Stay("lit")
 
 
-def dark(self: Child, _seen: object) -> Stay:
+def dark(_self: Child, _seen: object) -> Stay:
     return Stay("dark")
 
 
-def on(phase: Phase, rule: Callable[..., object], *, initial: bool = False) -> Any:
-    copy = type(rule)(rule.__code__, rule.__globals__, rule.__name__)  # type: ignore[call-arg, attr-defined]  # functions
-    return state(phase, initial=initial)(copy)
+def on(phase: Phase, rule: Any, *, initial: bool = False) -> Any:
+    return state(phase, initial=initial)(FunctionType(rule.__code__, rule.__globals__, rule.__name__))
 
 
 def act(name: str) -> Any:
@@ -202,7 +206,11 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
         "not dict",
     ),
     "a desired document with NaN": (lambda: Bulb("bulb", desired={"v": math.nan}), "{'v': nan}", "finite numbers"),
-    "a desired document of 10 MB": (lambda: Bulb("bulb", desired={"v": "x" * 10**7}), "10,000,008 bytes", "at most 262,144"),
+    "a desired document of 10 MB": (
+        lambda: Bulb("bulb", desired={"v": "x" * 10**7}),
+        "10,000,008 bytes",
+        "at most 262,144",
+    ),
     "a desired document that needs values": (
         lambda: type("Motor", (Part,), {"Desired": Needy})("motor"),
         "Motor(motor): desired: Missing required argument 'speed'",

@@ -12,7 +12,11 @@ from supervision import documents
 from supervision.errors import InvalidDeclaration, InvalidDocument
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=15,
 )
@@ -41,19 +45,12 @@ class Unequal(dict[str, int]):
     def __eq__(self, other: object) -> bool:
         raise ZeroDivisionError
 
-    __hash__ = None  # type: ignore[assignment]  # as dict has it
+    __hash__ = None
 
 
 @given(st.dictionaries(st.text(), plain, max_size=5))
-def test_what_is_written_is_read_back_or_refused(document: dict[str, Any]) -> None:
-    try:
-        data = documents.encode(document, dict, "seen")
-    except InvalidDocument as refusal:
-        with pytest.raises(UnicodeEncodeError):
-            repr(document).encode()
-        assert "seen" in str(refusal)
-    else:
-        assert documents.decode(data, dict, "seen") == document
+def test_what_is_written_is_read_back_as_it_was(document: dict[str, Any]) -> None:
+    assert documents.decode(documents.encode(document, dict, "seen"), dict, "seen") == document
 
 
 @pytest.mark.parametrize(
@@ -145,7 +142,7 @@ def test_kinds_of_documents_are_known(kind: type) -> None:
 
 @pytest.mark.parametrize("kind", [int, str, object, None, dict[str, int], {"a": 1}, Pump(1)])
 def test_other_kinds_are_refused_by_name(kind: object) -> None:
-    with pytest.raises(InvalidDeclaration, match="Pump.Observed = .*: needs a frozen dataclass, a msgspec.Struct or"):
+    with pytest.raises(InvalidDeclaration, match=r"Pump.Observed = .*: needs a frozen dataclass, a msgspec.Struct or"):
         documents.valid_type(kind, "Pump.Observed")
 
 
