@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from kombu import Exchange, Queue
 
 from supervision.errors import InvalidDeclaration
+from supervision.settings import masked
 
 _STORE_SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+socket")
 
@@ -30,7 +31,7 @@ def _for_celery(url: str) -> str:
 def _checked_store_url(url: str) -> str:
     if urlsplit(url).scheme not in _STORE_SCHEMES:
         raise InvalidDeclaration(
-            f"SUPERVISION_STORE_URL is {url!r}; it must be a Redis or Valkey address that begins with one of "
+            f"SUPERVISION_STORE_URL is {masked(url)!r}; it must be a Redis or Valkey address that begins with one of "
             + ", ".join(f"{scheme}://" for scheme in _STORE_SCHEMES)
         )
     return url

@@ -128,6 +128,8 @@ class Round:
     supervisor: str
     evaluations: Sequence[Evaluation]
     probe: Probe
+    probing: bool
+    """Whether the last probe is still in flight, whatever became of the circuit that sent it, on whatever child."""
     restartable: frozenset[str]
     """The children that a restart could be given to right now."""
     rules: Rules

@@ -70,7 +70,7 @@ def _while_closed(circuit: Circuit, around: Round) -> Step:
     calm = around.now - circuit.closed_at
     if calm < 0 or any(streak.fails for streak in circuit.streaks.values()):  # set back, or not so calm
         return Step(replace(circuit, closed_at=around.now))
-    if calm >= stable_ms(circuit, around.rules) and not _unknown(circuit, around):
+    if calm >= stable_ms(circuit, around.rules) and not _unknown(circuit, around) and not around.probing:
         ended = Event("incident_ended", around.supervisor, f"{circuit.incident} stable for {calm // 1000} s")
         return Step(Circuit(streaks=circuit.streaks, restarts=_recent(circuit, around)), (ended,))
     return Step(circuit)
@@ -84,7 +84,6 @@ def _opened(circuit: Circuit, failing: _Failing, around: Round) -> Step:
         incident=incident,
         opened_at=circuit.opened_at if circuit.incident else around.now,
         next_attempt_at=around.now + around.rules.backoff.delay_ms(circuit.attempt, incident),
-        probe="",
         probe_ended=0,
         streaks=_without_oks(circuit),
     )
@@ -141,9 +140,9 @@ _STEPS = {
 
 
 def _probed(circuit: Circuit, around: Round) -> Circuit | None:
-    """The circuit with one more attempt made; None when it is not time, or nothing fails that could be restarted."""
+    """The circuit with one more attempt made; None when it is not time, one is out, or nothing can be done."""
     failing = _failing(circuit, around)
-    if failing is None or not _due(circuit, around):
+    if failing is None or around.probing or not _due(circuit, around):
         return None
     aimed = _aimed(circuit, failing)
     if aimed.child not in around.restartable:

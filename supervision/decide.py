@@ -93,6 +93,7 @@ def _round(view: View, evaluations: list[Evaluation], now: int) -> Round:
         supervisor=declared.name,
         evaluations=evaluations,
         probe=_probe(view.circuit, view, now),
+        probing=any(seen.in_flight and seen.in_flight == view.circuit.probe for seen in view.children.values()),
         restartable=frozenset(
             name for seen in evaluations for name in _restarts(seen) if _can_restart(name, view, now)
         ),

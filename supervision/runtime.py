@@ -20,9 +20,9 @@ from supervision.store.actions import Record
 from supervision.store.outbox import Entry
 from supervision.store.plain import told
 from supervision.store.store import Store
-from supervision.store.ticks import LOOK_AGAIN_MS, Mode
+from supervision.store.ticks import LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
-from supervision.view import Claim
+from supervision.view import Claim, Mode
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
 """An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""

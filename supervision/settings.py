@@ -41,6 +41,12 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> t
     return setting, _FIELDS[field][1], "default"
 
 
+def masked(url: str) -> str:
+    """``url`` for a message: whatever stands before an @ may hold a password, in a text that is no URL too."""
+    scheme = url.split("://")[0] + "://" if "://" in url else ""
+    return f"{scheme}***@{url.rsplit('@', 1)[1]}" if "@" in url else url
+
+
 def _text(key: str, value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -50,7 +56,7 @@ def _text(key: str, value: object) -> str:
 def _url(key: str, value: object) -> str:
     text = _text(key, value)
     if "://" not in text:
-        raise InvalidDeclaration(f"{key}={text!r}: needs a URL, for example {DEFAULT_STORE_URL}")
+        raise InvalidDeclaration(f"{key}={masked(text)!r}: needs a URL, for example {DEFAULT_STORE_URL}")
     return text
 
 

@@ -1,7 +1,7 @@
 """What a tick sees: one supervisor and all its children at one moment of the store's clock."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -62,6 +62,10 @@ class View(msgspec.Struct, frozen=True):
     epoch: int
     circuit: Circuit
     children: Mapping[str, ChildView]
+
+
+Mode = Literal["slot", "dirty"]
+"""Why a tick is claimed: its interval has come, or something has changed."""
 
 
 class Claim(msgspec.Struct, frozen=True):

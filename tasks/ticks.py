@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from supervision.engine import publish
-from supervision.runtime import Mode
+from supervision.view import Mode
 from tasks import wiring
 
 

@@ -60,7 +60,7 @@ def say_table(rows: Sequence[Any], columns: Sequence[Column], output: str) -> No
         return
     shown = chosen(columns, output)
     if on_terminal() and (table := rich_table(rows, shown)):
-        from rich.console import Console  # noqa: PLC0415 # a second of nobody's time is spent on it in a pipe
+        from rich.console import Console  # noqa: PLC0415 # not needed in a pipe
 
         Console().print(table)
         return

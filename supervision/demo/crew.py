@@ -130,8 +130,10 @@ class Crew:
         """Those who start processes first, then what they started, then the store that all of them talk to."""
         with ThreadPoolExecutor(max_workers=len(COMMANDS) + 1) as pool:
             list(pool.map(Guarded.stop, self.members.values()))
-        remains.end_supervised(self._home)
-        self.store.stop()
+        try:
+            remains.end_supervised(self._home)
+        finally:
+            self.store.stop()
 
     def _choose_ports(self) -> None:
         for child in DEFAULT_PORTS:
@@ -140,7 +142,7 @@ class Crew:
             self._choose_port("flower", FLOWER_PORT)
 
     def _choose_port(self, name: str, *wished: int) -> None:
-        """A port for ``name``: the ``wished`` one if it is free, else one by chance, which no other demo will choose."""
+        """A port for ``name``: the ``wished`` one if it is free, else one by chance, so that two demos do not meet."""
         port = next((free for free in free_ports(*wished) if free not in self.ports.values()), None)
         if port is None:
             raise Conflict(f"no free port for {name}: all that were tried are taken")

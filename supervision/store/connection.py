@@ -23,6 +23,14 @@ READ_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 15
 """A connection that was idle for so many seconds is checked before it is used again."""
 
+_REFUSALS = (
+    redis.ReadOnlyError,
+    redis.OutOfMemoryError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.MasterDownError,
+)
+"""Answers that say that the server, or our rights on it, cannot take a write now; nothing was written."""
+
 
 def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
     """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``) that answers in bytes; connects on first use."""
@@ -38,11 +46,16 @@ def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn redis-py's connection errors into `StoreUnavailable`, naming ``what`` was asked for."""
+    """Turn "no answer" and "not now" into `StoreUnavailable`, naming ``what`` was asked for.
+
+    Any other refusal is a mistake of ours, or of whoever wrote into our keys, and passes through.
+    """
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailable(f"{what}: the store did not answer ({type(error).__name__}: {error})") from error
+    except _REFUSALS as error:
+        raise StoreUnavailable(f"{what}: the store refused ({error})") from error
 
 
 def ping(url: str, *, timeout: float = 1.0) -> bool:

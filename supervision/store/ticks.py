@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from supervision.store.outbox import Entry, entries
 from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
-from supervision.view import ChildView, Claim, View
+from supervision.view import ChildView, Claim, Mode, View
 
 LEASE_MS = 1500
 """How long a silent ticker keeps others away: longer than any tick, shorter than the promised takeover in 2 s."""
@@ -28,8 +28,6 @@ LOOK_AGAIN_MS = 5_000
 
 UPDATES_PER_SLICE = 250
 """Changed children per commit script; keeps each one under 10 ms of the store's time."""
-
-Mode = Literal["slot", "dirty"]
 
 _T = TypeVar("_T")
 

@@ -74,4 +74,6 @@ kinds = [Hangs, Slow, Hopeless, Flaky]
 if os.environ["PLANT_POOL"] == "prefork":
     kinds.append(Poison)  # elsewhere it would take the whole worker with it, and every other run
 # An action that failed for good is offered again after a minute at the earliest: longer than any of these tests.
-ending = Supervisor("ending", [kind(kind.__name__.lower()) for kind in kinds], restart=Backoff(base=60, cap=60, jitter=0))
+ending = Supervisor(
+    "ending", [kind(kind.__name__.lower()) for kind in kinds], restart=Backoff(base=60, cap=60, jitter=0)
+)

@@ -1,4 +1,4 @@
-"""Loaded into workers by `supervision_imports`: kills them at a named step, and notes every claim and commit.
+"""Fault points for workers: they die at a named step, and note every claim. `faults_installed` puts them in.
 
 The step to die at stands in the file ``$FAULT_FOLDER/at``, as "before commit" or "after publish act". It is armed once:
 whoever renames the file dies. Production code knows nothing of this.
@@ -14,7 +14,6 @@ from supervision.engine.publish import CeleryPublisher
 from supervision.store import scripts
 from supervision.store.outbox import KINDS, Entry
 
-FOLDER = Path(os.environ["FAULT_FOLDER"])
 STEPS = tuple(
     f"{when} {step}"
     for step in (*scripts.NAMES, *(f"publish {kind}" for kind in KINDS))
@@ -25,12 +24,16 @@ STEPS = tuple(
 _run, _send = scripts.Scripts.run, CeleryPublisher.send
 
 
+def _folder() -> Path:
+    return Path(os.environ["FAULT_FOLDER"])
+
+
 def _die_at(step: str) -> None:
-    armed = FOLDER / "at"
+    armed = _folder() / "at"
     try:
         if armed.read_text() != step:
             return
-        armed.rename(FOLDER / "fired")
+        armed.rename(_folder() / "fired")
     except FileNotFoundError:
         return
     if os.environ.get("FAULT_KILLS") == "worker":
@@ -55,7 +58,7 @@ def _noted_send(self: CeleryPublisher, entry: Entry) -> None:
 
 
 def _record(file: str, line: str) -> None:
-    descriptor = os.open(FOLDER / file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    descriptor = os.open(_folder() / file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     os.write(descriptor, f"{line}\n".encode())
     os.close(descriptor)
 
@@ -64,8 +67,3 @@ def install() -> None:
     """Put the fault points into this process."""
     scripts.Scripts.run = _noted_run  # type: ignore[method-assign] # the point of this module
     CeleryPublisher.send = _noted_send  # type: ignore[method-assign] # likewise
-
-
-if "FAULT_FOLDER" in os.environ:
-    install()
-

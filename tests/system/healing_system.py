@@ -71,7 +71,7 @@ class HealingSystem:
         self.server = server
         self.environment = {
             "SUPERVISION_STORE_URL": server.url,
-            "SUPERVISION_IMPORTS": "faults,healing_plant",
+            "SUPERVISION_IMPORTS": "faults_installed,healing_plant",
             "SUPERVISION_FOLDER": str(folder / "state"),
             "PLANT_FOLDER": str(folder),
             "FAULT_FOLDER": str(folder),

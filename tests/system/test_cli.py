@@ -58,6 +58,10 @@ class Shell:
         assert done.returncode == status, done
         return done.stdout if status == 0 else done.stdout + done.stderr
 
+    def search_own_folder_first(self) -> None:
+        paths = [str(self.folder), self.environment.get("PYTHONPATH", "")]
+        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
     def json(self, *arguments: object, status: int = 0) -> dict[str, object]:
         done = self.run(SUPERVISION, *arguments, "-o", "json")
         assert done.returncode == status, done
@@ -487,7 +491,7 @@ def test_doctor_finds_another_package_of_the_same_name(shell: Shell) -> None:
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: vision\nVersion: 1.0\n")
     (other / "top_level.txt").write_text("supervision\n")
-    shell.environment["PYTHONPATH"] = str(shell.folder)
+    shell.search_own_folder_first()
     found = shell.json("doctor", status=1)["facts"]
     (clash,) = [fact for fact in found if fact["name"] == "import name supervision"]  # type: ignore[attr-defined]  # JSON
     assert (clash["state"], clash["value"]) == ("failed", "also provided by vision")
@@ -520,9 +524,10 @@ assert not {"redis", "celery", "kombu", "rich"} & set(sys.modules), sys.modules.
 
 def test_without_rich_a_terminal_gets_plain_columns(shell: Shell) -> None:
     (shell.folder / "rich.py").write_text("raise ModuleNotFoundError('rich')\n")
-    shell.environment["PYTHONPATH"] = str(shell.folder)
+    shell.search_own_folder_first()
     plain = shell.run("script", "-qec", f"{SUPERVISION} tree", "/dev/null", stdin="")
     assert "PATH                KIND" in plain.stdout
+    assert "\x1b" not in plain.stdout, "what a child says controls the terminal"
     (shell.folder / "rich.py").unlink()
     shell.environment |= {"TERM": "xterm-256color", "COLUMNS": "200"}
     rich = shell.run("script", "-qec", f"{SUPERVISION} tree", "/dev/null", stdin="")
@@ -530,7 +535,13 @@ def test_without_rich_a_terminal_gets_plain_columns(shell: Shell) -> None:
     assert SECRET not in rich.stdout
 
 
-def test_a_reader_that_leaves_ends_the_writer(shell: Shell) -> None:
-    done = shell.run("sh", "-c", f"{SUPERVISION} events -w | head -1")
-    assert done.stdout.startswith("TIME")
-    assert "Traceback" not in done.stderr
+def test_a_reader_that_leaves_ends_the_writer_at_its_next_line(shell: Shell) -> None:
+    pipe = f"{SUPERVISION} events -w | head -1"
+    with subprocess.Popen(
+        ["sh", "-c", pipe], env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as both:
+        assert both.stdout
+        assert both.stdout.readline().startswith("TIME")
+        shell("restart", RED, "--yes")
+        _, errors = both.communicate(timeout=60)
+    assert "Traceback" not in errors

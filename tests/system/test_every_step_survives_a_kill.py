@@ -11,21 +11,19 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import faults
 import pytest
 from celery_processes import HERE
 from healing_system import ALL, BEAT, HealingSystem, doubled, overlapping_actions
 from waiting import until
 
-os.environ.setdefault("FAULT_FOLDER", "/nonexistent")  # the module reads it; here only its list of steps is wanted
-import faults  # noqa: E402 # see above
-
-from supervision.server import EmbeddedStore  # noqa: E402 # after the variable
-from supervision.store import scripts  # noqa: E402 # after the variable
+from supervision.server import EmbeddedStore
+from supervision.store import scripts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 RESTART = """
-import sys, faults
+import sys, faults_installed
 from supervision.client import Client
 with Client(sys.argv[1]) as client:
     client.restart("plant/lonely", by="test", reason="a person wants it", request_id=sys.argv[2])

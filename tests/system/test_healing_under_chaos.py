@@ -1,4 +1,4 @@
-"""A minute in which everything is killed, paused and restarted in turn, while the supervised process dies again and again.
+"""A minute in which everything is killed, paused and restarted in turn, while the supervised process dies and dies.
 
 It always comes back, one action at a time, and no tick slot takes effect twice. The supervised program itself notices
 when two of it run at once.

@@ -267,6 +267,20 @@ def test_a_look_that_began_before_the_end_says_nothing() -> None:
     assert plant.circuit.state is VERIFYING
 
 
+def test_a_good_look_that_began_before_the_end_does_not_help_to_close_it() -> None:
+    plant = verifying()
+    plant.heal()
+    plant.pass_time()
+    plant.end("flow")
+    plant.tick()
+    plant.look(at=plant.now - 500)
+    plant.tick()
+    plant.second()
+    assert plant.circuit.state is VERIFYING, "one good look"
+    plant.second()
+    assert plant.circuit.state is CLOSED
+
+
 def test_another_check_that_has_no_news_yet_does_not_break_the_tick() -> None:
     plant = running(checks=(connected, sane))
     plant.disconnect()
@@ -571,6 +585,30 @@ def test_a_slow_probe_waits_while_one_is_out() -> None:
     assert len(plant.probes()) == 6
 
 
+def test_a_slow_probe_waits_for_one_that_is_out_on_another_child() -> None:
+    plant = escalated(checks=(connected, sane))
+    plant.seconds(SLOW_PROBE_MS // SECOND_MS + 1)
+    plant.heal()
+    plant.disconnect("broker")
+    plant.seconds(2 * SLOW_PROBE_MS // SECOND_MS)
+    assert [probe.wish.child for probe in plant.probes()[5:]] == ["flow"]
+    plant.end("flow")
+    plant.second()
+    assert [probe.wish.child for probe in plant.probes()[5:]] == ["flow", "broker"]
+
+
+def test_a_circuit_that_opens_again_waits_for_the_probe_that_is_still_out() -> None:
+    plant = escalated(checks=(connected, sane), max_attempts=2, window=60)
+    plant.seconds(SLOW_PROBE_MS // SECOND_MS + 1)
+    assert len(plant.probes()) == 3
+    plant.heal()
+    plant.seconds(200)
+    assert plant.circuit.incident != "", "the incident goes on as long as its probe is out"
+    plant.disconnect("broker")
+    plant.seconds(30)
+    assert len(plant.probes()) == 3
+
+
 def test_an_escalated_circuit_closes_when_it_recovers() -> None:
     plant = healed(escalated())
     assert plant.circuit.reason == "recovered"
@@ -589,6 +627,8 @@ def test_a_check_that_is_no_longer_declared_lets_go() -> None:
         plant.supervisor.checks = (sane,)
         plant.second()
         assert (plant.circuit.state, plant.circuit.reason) == (CLOSED, "check no longer declared")
+        if "flow" in plant.in_flight:
+            plant.end("flow")
         plant.seconds(3700)
         assert plant.circuit.incident == ""
 
