@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from kombu import Exchange, Queue
 
 from supervision.errors import InvalidDeclaration
-from supervision.settings import masked
 
 _STORE_SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+socket")
 
@@ -31,7 +30,9 @@ def _for_celery(url: str) -> str:
 def _checked_store_url(url: str) -> str:
     if urlsplit(url).scheme not in _STORE_SCHEMES:
         raise InvalidDeclaration(
-            f"SUPERVISION_STORE_URL is {masked(url)!r}; it must be a Redis or Valkey address that begins with one of "
+            # Without what stands before an @, which may be a password: this ends up in logs.
+            f"SUPERVISION_STORE_URL is {url.rpartition('@')[2]!r}; "
+            "it must be a Redis or Valkey address that begins with one of "
             + ", ".join(f"{scheme}://" for scheme in _STORE_SCHEMES)
         )
     return url

@@ -43,7 +43,7 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> t
 
 def masked(url: str) -> str:
     """``url`` for a message: whatever stands before an @ may hold a password, in a text that is no URL too."""
-    scheme = url.split("://")[0] + "://" if "://" in url else ""
+    scheme = url.split("://", maxsplit=1)[0] + "://" if "://" in url else ""
     return f"{scheme}***@{url.rsplit('@', 1)[1]}" if "@" in url else url
 
 

@@ -70,6 +70,7 @@ LIVE = {"queued", "running", "retrying"}
 which = st.integers(0, 99)
 lamp = st.sampled_from(LAMPS)
 heat = st.integers(0, 1)
+rarely = st.sampled_from((False, False, False, True))
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -92,6 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.epoch = self.fence = self.clean = 0
         self.last = "-"
         self.history: dict[tuple[str, str], list[Past]] = defaultdict(list)
+        self.tick()  # a child is born in its first tick; what is interesting comes after it
 
     # Tickers
 
@@ -147,13 +149,15 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Collectors
 
-    @rule(child=lamp, on=st.booleans(), warmth=heat, failed=st.sampled_from((False, False, False, True)))
-    def look(self, child: str, *, on: bool, warmth: int, failed: bool) -> None:
+    @rule(on=st.tuples(rarely, rarely), warmth=st.tuples(heat, heat))
+    def look(self, on: tuple[bool, bool], warmth: tuple[int, int]) -> None:
+        """A whole look at both lamps."""
         found = self.store.observations.look(self.plant, periodic=False)
         assert found is not None
         assert all(found.sequence > earlier.sequence for earlier in self.looks)
         self.looks.append(found)
-        self.see(len(self.looks) - 1, child, on=on, warmth=warmth, failed=failed)
+        sights = [sight(name, on=on[i], heat=warmth[i]) for i, name in enumerate(LAMPS)]
+        self.send(self.store.observations.seen(self.plant, found, sights))
 
     @precondition(lambda self: self.looks)
     @rule(look=which, child=lamp, on=st.booleans(), warmth=heat, failed=st.booleans())
@@ -161,9 +165,9 @@ class StoreMachine(RuleBasedStateMachine):
         """What any look saw, also one that began long ago."""
         begun = self.looks[look % len(self.looks)]
         what = Sight(child, error="dark") if failed else sight(child, on=on, heat=warmth)
-        before = self.seen(child)
+        before, newest = self.seen(child), max(self.mark("seen", child), self.mark("errors", child))
         self.send(self.store.observations.seen(self.plant, begun, [what]))
-        if max(self.mark("seen", child), self.mark("errors", child)) > begun.sequence:
+        if newest >= begun.sequence:
             assert self.seen(child) == before
 
     # Workers
@@ -189,6 +193,19 @@ class StoreMachine(RuleBasedStateMachine):
         ended = self.store.actions.finish(record, outcome=outcome, error="by chance", retry=retry)
         assert (ended.outcome == "late") == (stored.state != "running" or stored.fence != record.fence)
         self.send(ended.entries)
+
+    @rule(child=lamp)
+    def a_worker_dies(self, child: str) -> None:
+        """The run is reaped, its backoff is over, and another worker takes it; the first one may still finish late."""
+        if action := self.flight().get(child):
+            run = self.store.actions.start(action)
+            self.runs += [run] if isinstance(run, Record) else []
+            for _ in range(2):
+                ask(self.store).zadd(self.store.keys.due, {action: 1})
+                self.runtime.sweep_due()
+            run = self.store.actions.start(action)
+            self.runs += [run] if isinstance(run, Record) else []
+            assert self.runs[-1].attempt <= self.runs[-1].retries + 1
 
     # Sweeps, people, and the server
 

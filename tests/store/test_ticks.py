@@ -368,6 +368,34 @@ def test_a_commit_that_is_superseded_midway_leaves_whole_slices(store: Store, co
     assert int(control(other)[b"lease_until"]) > now(other), "the new ticker keeps its lease"
 
 
+def test_the_lease_is_held_and_nothing_is_settled_before_the_last_slice(store: Store) -> None:
+    supervisor = plant(600)
+    seen(store, supervisor, sight("lamp-0"))
+    claim = claimed(store, supervisor)
+    run, between = store.scripts.run, list[dict[bytes, bytes]]()
+
+    def watched(name: str, keys: list[str], args: list[object]) -> object:
+        between.append(control(store))
+        return run(name, keys, args)
+
+    store.scripts.run = watched  # type: ignore[method-assign, assignment]  # the moments between the slices
+    assert written(store, supervisor, claim, *(update(f"lamp-{i}") for i in range(600))).outcome == "done"
+    assert len(between) == 3
+    assert all(int(marks[b"lease_until"]) > claim.now and b"clean" not in marks for marks in between)
+    assert control(store)[b"clean"] == control(store)[b"dirty"]
+
+
+def test_a_probe_without_its_slot_keeps_the_later_slices_from_being_written_too(store: Store) -> None:
+    supervisor = plant(600, checks=[equally_warm])
+    claim = claimed(store, supervisor)
+    reserved(store, "by-ann")
+    probe = update("lamp-0", wish=wish("lamp-0", "p", incident="i"))
+    answer = written(store, supervisor, claim, probe, *(update(f"lamp-{i}") for i in range(1, 600)))
+    assert answer.outcome == "again"
+    assert ask(store).exists(store.keys.of("plant", "records")) == 0
+    assert b"clean" not in control(store)
+
+
 def test_thousands_of_messages_are_published_and_forgotten(store: Store, post: Post) -> None:
     supervisor = plant(9_000)
     runtime = Runtime(store, post, {"plant": supervisor})
