@@ -122,7 +122,7 @@ def _probe(circuit: Circuit, view: View, now: int) -> Probe:
     if target.in_flight or (last and now < last.ended < now + view.supervisor.stale_after_ms):
         return Probe(0, succeeded=False)  # it runs, or ended after this tick began
     if last and (last.id == circuit.probe or last.ended >= sent):
-        return Probe(min(last.ended, now), succeeded=last.outcome == "succeeded", error=last.error)
+        return Probe(last.ended, succeeded=last.outcome == "succeeded", error=last.error)
     return Probe(now, succeeded=False, error="the probe is gone without an end; the store lost writes")
 
 

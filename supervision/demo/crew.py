@@ -30,6 +30,9 @@ FLOWER_ANSWER_S = 2.0
 PORT_TAKEN = "Address already in use"
 """What the operating system says to a program that wants a port that somebody else has."""
 
+LINE = 200
+"""Characters of a last line to show: an exception's sentence fits."""
+
 FOREIGN = ("CELERY_", "FLOWER_", "SUPERVISION_BROKER_URL", "SUPERVISION_RESULT_URL", "SUPERVISION_NAMESPACE")
 """Variables of the surroundings that begin like this would lead the demo's workers to somebody else's servers."""
 
@@ -99,8 +102,13 @@ class Crew:
     def ended(self) -> list[str]:
         """The processes that are gone, each with how it ended; a Flower that found its port taken is moved instead."""
         self._move_flower()
-        ended = [f"{name} ({_how(status)})" for name, one in self.members.items() if (status := one.poll()) is not None]
+        ended = [self._end(name, status) for name, one in self.members.items() if (status := one.poll()) is not None]
         return ended if self.store.running else ["store", *ended]
+
+    def _end(self, name: str, status: int) -> str:
+        lines = (self.logs / f"{name}.log").read_text(errors="replace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{name} ({_how(status)}{f', its last line: {said[:LINE]}' if said else ''})"
 
     def _start(self) -> None:
         self._choose_ports()

@@ -15,9 +15,9 @@ from supervision.store.actions import Record
 from supervision.store.observations import Look, Sight
 from supervision.store.outbox import Entry
 from supervision.store.store import Store
-from supervision.store.ticks import Committed, Mode
+from supervision.store.ticks import Committed
 from supervision.supervisor import Supervisor
-from supervision.view import Claim, View
+from supervision.view import Claim, Mode, View
 
 REFUSED = b"supervisor_writes_refused_total"
 

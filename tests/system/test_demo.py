@@ -86,7 +86,7 @@ class Demo:
         for process in self.processes():
             with suppress(psutil.Error):
                 found[process.pid] = process.cmdline()
-        return found
+        return {pid: command for pid, command in found.items() if command}  # one that is just ending has none
 
     def pid_of(self, member: str) -> int:
         """The pid that the demo told, of one of its own processes."""
