@@ -52,7 +52,7 @@ def ticked(runtime: Runtime) -> None:
     """One tick in a slot of its own."""
     forget_slot(runtime.store, runtime.supervisors["plant"])
     expire_lease(runtime.store)
-    assert runtime.tick("plant") == "done"
+    assert runtime.tick("plant") in {"done", "again"}  # again, when the circuit has moved
 
 
 def lit(runtime: Runtime) -> None:
@@ -315,7 +315,7 @@ def test_a_restart_is_reserved_and_sent_by_the_workers_sweep(client: Client, run
     assert acts(post) == []
     assert client.has_action_in_progress(RED) is True
     assert client.has_action_in_progress(GREEN) is False
-    until(lambda: runtime.sweep_outbox() or acts(post), what="the sweep to send it")
+    until(lambda: (runtime.sweep_outbox(), acts(post))[1], what="the sweep to send it")
     assert [(entry.kind, entry.subject) for entry in acts(post)] == [("act", asked.id)]
     assert runtime.run_action(asked.id) == "succeeded"
     assert client.has_action_in_progress(RED) is False

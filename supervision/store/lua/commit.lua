@@ -31,6 +31,8 @@ end
 
 if plan.circuit ~= '' then
   redis.call('HSET', control, 'circuit', plan.circuit)
+  -- What its move allows next (the first probe, derivation after it closed) is due at once, not an interval later.
+  if #plan.events > 0 then redis.call('HINCRBY', control, 'dirty', 1) end
   if plan.incident_since > 0 then redis.call('HSET', incidents, supervisor, text(plan.incident_since))
   else redis.call('HDEL', incidents, supervisor) end
 end
