@@ -22,6 +22,9 @@ KEEP_S = 24 * 3600
 
 MOST_PER_SWEEP = 500
 
+LONGEST_PAUSE_MS = 10_000
+"""Sweeps come every second; after a longer pause, or a clock that was set, every wait goes on from where it was."""
+
 
 class Record(msgspec.Struct, frozen=True):
     """One action as stored; times in store milliseconds, ``sent`` counts messages, ``attempt`` counts runs."""
@@ -121,11 +124,15 @@ class Actions:
 
     def overdue(self) -> list[Record]:
         """Actions that a sweep must look at now, the oldest first, `MOST_PER_SWEEP` at most."""
-        ids = [action_id.decode() for action_id in self._scripts.run("overdue", [self._keys.due], [MOST_PER_SWEEP])]
+        ids = [action_id.decode() for action_id in self._overdue()]
         found = {action_id: self.get(action_id) for action_id in ids}
         for action_id in (action_id for action_id, record in found.items() if record is None):
             self.requeue(action_id, 0)  # which forgets it: a due time without its record would be in the way for ever
         return [record for record in found.values() if record]
+
+    def _overdue(self) -> list[bytes]:
+        keys = [self._keys.due, self._keys.swept]
+        return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS]))
 
     def get(self, action_id: str) -> Record | None:
         """The record of one action, or None when there is none (any more)."""

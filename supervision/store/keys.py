@@ -6,6 +6,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     fence                   string  the last fence; start; never goes away
     action:<id>             hash    one action from reservation to end; goes 24 h after its end
     due                     zset    action id by when a sweep must look at it; goes at its end
+    swept                   string  when the due ones were looked at last; overdue; never goes away
     outbox                  zset    entry id by when it was written; goes when published
     entries                 hash    entry id -> message; goes when published
     incidents               hash    supervisor -> when its incident began; goes when it is over
@@ -42,6 +43,7 @@ class Keys:
         self.supervisors = self._prefix + "supervisors"
         self.fence = self._prefix + "fence"
         self.due = self._prefix + "due"
+        self.swept = self._prefix + "swept"
         self.outbox = self._prefix + "outbox"
         self.entries = self._prefix + "entries"
         self.incidents = self._prefix + "incidents"

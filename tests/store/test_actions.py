@@ -323,3 +323,16 @@ def test_two_sweeps_at_once_send_once(runtime: Runtime, store: Store) -> None:
     overdue = store.actions.overdue()
     assert runtime.sweep_due() == 1
     assert [store.actions.requeue(record.id, LOOK_AGAIN_MS) for record in overdue] == [()]
+
+
+@pytest.mark.parametrize("jump", [HOUR_MS, -HOUR_MS], ids=["forward", "back"])
+def test_a_clock_that_is_set_changes_nothing_about_what_is_still_to_be_waited_for(store: Store, jump: int) -> None:
+    reserved(store)
+    started(store)
+    left = round(due_in(store))
+    ask(store).zadd(store.keys.due, {"a": now(store) - jump + left})
+    ask(store).set(store.keys.swept, now(store) - jump)
+
+    assert store.actions.overdue() == []
+    assert abs(due_in(store) - left) < 5_000
+    assert store.actions.overdue() == []
