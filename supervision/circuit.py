@@ -17,14 +17,14 @@ Rules:
 - Time and identity are arguments. A circuit is a value; `circuit_step.step` returns the next one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
 from supervision.backoff import Backoff
-from supervision.checks import Check, Fail, Ok, Verdict
+from supervision.checks import Check, Fail, Ok, Unknown, Verdict
 
 MIN_STABLE_MS = 60_000
 """The least calm after which attempts return to 0."""
@@ -137,12 +137,20 @@ class Round:
     epoch: int
 
 
-def affected(circuit: Circuit, checks: Sequence[Check], child: str) -> bool:
-    """Whether ``circuit`` suppresses the derivation of ``child``."""
+def suppressed(circuit: Circuit, evaluations: Sequence[Evaluation], children: Iterable[str]) -> frozenset[str]:
+    """The ``children`` whose derivation ``circuit`` suppresses.
+
+    A check that knows nothing now suppresses nobody: what it waits for (a dead child, one that cannot be seen) may be
+    just what only derivation brings back, and a gate must never stop what would open it.
+    """
     if circuit.state is State.CLOSED:
-        return False
-    failing = [check for check in checks if check.name == circuit.check or tripped(circuit, check)]
-    return any(not check.affects or child in check.affects for check in failing)
+        return frozenset()
+    gates = [
+        seen.check
+        for seen in evaluations
+        if not isinstance(seen.verdict, Unknown) and (seen.check.name == circuit.check or tripped(circuit, seen.check))
+    ]
+    return frozenset(child for child in children if any(not gate.affects or child in gate.affects for gate in gates))
 
 
 def tripped(circuit: Circuit, check: Check) -> bool:

@@ -8,8 +8,8 @@ Pure: no I/O, no clock, no randomness. In this order:
 3. Every child that may be derived is: its state functions run until one of them rests or asks for an action.
 
 A child is not derived while an action on it is in flight, while it is stale, until it was looked at after its last
-action's end, while it is quarantined, and while an open circuit affects it. None of this stops 1 and 2, so nothing can
-stop the evaluation that closes the circuit. An exception in one child's code is that child's alone.
+action's end, while it is quarantined, and while an open circuit suppresses it. None of this stops 1 and 2, so nothing
+can stop the evaluation that closes the circuit. An exception in one child's code is that child's alone.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from supervision import derive, documents
 from supervision.actions import ActionSpec
 from supervision.checks import Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
-from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, affected
+from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, suppressed
 from supervision.circuit_step import Step, step
 from supervision.model import ChildRecord, Event, Reservation, Update, shown
 from supervision.view import ChildView, View
@@ -40,7 +40,8 @@ def decide(view: View, now: int) -> Plan:
     evaluations = [_evaluated(check, view, now) for check in view.supervisor.checks]
     stepped = step(view.circuit, _round(view, evaluations, now))
     circuit, probe = _with_probe(stepped, view)
-    updates = [update for seen in view.children.values() if (update := _update(seen, circuit, view, probe, now))]
+    held = suppressed(circuit, evaluations, view.children)
+    updates = [update for seen in view.children.values() if (update := _update(seen, view, probe, held, now))]
     return Plan(
         circuit=circuit if circuit != view.circuit else None,
         updates=tuple(sorted(updates, key=_not_the_probe)),
@@ -144,12 +145,12 @@ def _restart_of(child: str, view: View) -> ActionSpec | None:
     return found.child.spec(RESTART_CHILD) if found else None
 
 
-def _update(seen: ChildView, circuit: Circuit, view: View, probe: Reservation | None, now: int) -> Update | None:
+def _update(seen: ChildView, view: View, probe: Reservation | None, held: frozenset[str], now: int) -> Update | None:
     if seen.record is None:
         return derive.born(seen, now)
     if probe and probe.child == seen.child.name:
         return Update(seen.child.name, derive.tried(seen.record, probe.action, now), (), probe)
-    if not _derivable(seen, seen.record, circuit, view, now):
+    if seen.child.name in held or not _derivable(seen, seen.record, view, now):
         return None
     return derive.derived(seen, seen.record, view, now)
 
@@ -159,9 +160,5 @@ def _not_the_probe(update: Update) -> bool:
     return update.reservation is None or not update.reservation.incident
 
 
-def _derivable(seen: ChildView, record: ChildRecord, circuit: Circuit, view: View, now: int) -> bool:
-    return (
-        seen.ready(now, view.supervisor.stale_after_ms)
-        and not derive.quarantined(record, now)
-        and not affected(circuit, view.supervisor.checks, seen.child.name)
-    )
+def _derivable(seen: ChildView, record: ChildRecord, view: View, now: int) -> bool:
+    return seen.ready(now, view.supervisor.stale_after_ms) and not derive.quarantined(record, now)

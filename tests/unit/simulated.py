@@ -16,8 +16,8 @@ from supervision.actions import Run, action
 from supervision.checks import Check, Ok, check, fail, ok
 from supervision.checks import Fail as Failed
 from supervision.child import Child, state
-from supervision.circuit import TRANSITIONS, Circuit, State, affected
-from supervision.decide import Plan, decide
+from supervision.circuit import TRANSITIONS, Circuit, State, suppressed
+from supervision.decide import Plan, _evaluated, decide
 from supervision.model import (
     ChildRecord,
     Do,
@@ -219,7 +219,9 @@ class Plant:
             assert (wish.child, wish.id) == (circuit.child, circuit.probe)
             assert wish.retries == 0
         else:
-            assert not affected(circuit, self.supervisor.checks, name)
+            view = self.view()
+            evaluations = [_evaluated(check, view, self.now) for check in self.supervisor.checks]
+            assert name not in suppressed(circuit, evaluations, [name])
 
     def _write(self, update: Update) -> None:
         self.records[update.child] = stored(update.record, ChildRecord)

@@ -8,7 +8,17 @@ from simulated import SECOND_MS, Part, Plant, Seen, connected, running
 
 from supervision.backoff import Backoff
 from supervision.checks import Fail, Unknown, Verdict, check, fail, ok, unknown
-from supervision.circuit import MIN_STABLE_MS, TRANSITIONS, Circuit, Rules, State, Streak, affected, stable_ms
+from supervision.circuit import (
+    MIN_STABLE_MS,
+    TRANSITIONS,
+    Circuit,
+    Evaluation,
+    Rules,
+    State,
+    Streak,
+    stable_ms,
+    suppressed,
+)
 from supervision.circuit_step import SLOW_PROBE_MS
 from supervision.model import LastAction
 from supervision.supervisor import Supervisor
@@ -401,8 +411,32 @@ def test_an_open_circuit_suppresses_those_that_its_failing_checks_affect() -> No
     assert {given.wish.child for given in plant.given if not given.wish.incident} == {"other", "broker"}
     streaks = {"sane": Streak(fails=2)}
     both = Circuit(state=OPEN, check="narrow", streaks=streaks)
-    assert affected(both, (narrow, sane), "other")
-    assert not affected(Circuit(check="narrow"), (narrow, sane), "flow")
+    failing = [Evaluation(narrow, Fail("no")), Evaluation(sane, Fail("no"))]
+    assert suppressed(both, failing, plant.truth) == {"broker", "flow", "other"}
+    assert suppressed(both, [failing[0], Evaluation(sane, Unknown("who knows"))], plant.truth) == {"flow"}
+    assert suppressed(Circuit(check="narrow"), failing, plant.truth) == set()
+
+
+@pytest.mark.parametrize("dying", ["broker", "flow"])
+def test_a_child_that_dies_while_its_circuit_is_open_is_started_again_and_the_circuit_closes(dying: str) -> None:
+    knowing = check("broker", "flow", restart="flow", name="knowing")(
+        lambda broker, flow: (
+            connected.rule(broker, flow)
+            if broker.observed.alive and flow.observed.alive
+            else unknown("its own state starts it again")
+        )
+    )
+    plant = running(Part("broker"), Part("flow"), checks=(knowing,))
+    plant.disconnect()
+    plant.seconds(3)
+    assert plant.circuit.state is not CLOSED
+    plant.truth[dying] = Seen(alive=False, connected=False)
+    for _ in range(10):
+        plant.second()
+        for child in list(plant.in_flight):
+            plant.truth[child] = Seen()
+            plant.end(child)
+    assert plant.circuit.state is CLOSED
 
 
 def test_all_children_rest_while_a_check_without_limits_fails() -> None:

@@ -18,9 +18,15 @@ ENVIRONMENT = {
 
 
 def test_without_configuration_the_defaults_hold() -> None:
+    fields = ("store_url", "namespace", "imports", "metrics_per_child", "log_format")
     assert read({}, {}) == Settings(
-        DEFAULT_STORE_URL, "supervision", (), {"store_url": "default", "namespace": "default", "imports": "default"}
+        DEFAULT_STORE_URL, "supervision", (), False, "json", origin=dict.fromkeys(fields, "default")
     )
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("True", True), (" no ", False), ("false", False)])
+def test_a_switch_can_be_set_in_the_environment(text: str, value: object) -> None:
+    assert read({}, {"SUPERVISION_METRICS_PER_CHILD": text}).metrics_per_child is value
 
 
 def test_the_configuration_stands_over_the_defaults() -> None:
@@ -45,6 +51,8 @@ def test_each_value_finds_its_own_place() -> None:
         "store_url": "default",
         "namespace": "celeryconfig supervision_namespace",
         "imports": "environment SUPERVISION_IMPORTS",
+        "metrics_per_child": "default",
+        "log_format": "default",
     }
 
 
@@ -70,6 +78,9 @@ def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPa
         ({"supervision_imports": 5}, {}, "supervision_imports=5", "('plant.supervisors',)"),
         ({"supervision_imports": [b"plant"]}, {}, "supervision_imports=[b'plant']", "('plant.supervisors',)"),
         ({"supervision_imports": {"plant"}}, {}, "supervision_imports={'plant'}", "('plant.supervisors',)"),
+        ({"supervision_metrics_per_child": 1}, {}, "supervision_metrics_per_child=1", "True or False"),
+        ({}, {"SUPERVISION_METRICS_PER_CHILD": "on"}, "SUPERVISION_METRICS_PER_CHILD='on'", "True or False"),
+        ({"supervision_log_format": "JSON"}, {}, "supervision_log_format='JSON'", "'json', 'console'"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_key_it_was_set_with(
