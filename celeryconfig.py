@@ -28,7 +28,14 @@ def _for_celery(url: str) -> str:
 
 
 def _checked_store_url(url: str) -> str:
-    if urlsplit(url).scheme not in _STORE_SCHEMES:
+    try:
+        usable = urlsplit(url).scheme in _STORE_SCHEMES and (urlsplit(url).port or True)
+    except ValueError:  # its own message quotes what it could not read, which may be a part of the password
+        raise InvalidDeclaration(
+            "SUPERVISION_STORE_URL cannot be read as an address; in a password / # ? @ and % are written "
+            "%2F %23 %3F %40 and %25"
+        ) from None
+    if not usable:
         raise InvalidDeclaration(
             # Without what stands before an @, which may be a password: this ends up in logs.
             f"SUPERVISION_STORE_URL is {url.rpartition('@')[2]!r}; "
@@ -44,8 +51,13 @@ def _is_store_like(url: str) -> bool:
 
 # --- ours
 supervision_store_url = _checked_store_url(os.environ.get("SUPERVISION_STORE_URL", "redis://127.0.0.1:6379/0"))
-supervision_namespace = "supervision"  # the first part of every key of ours; two systems may share one store
+supervision_namespace = "supervision"  # the first part of every key of ours; queues are named below, without it: two
+# systems on one server need a namespace each and a broker database each
 supervision_imports = ()  # modules that declare your supervisors, children, checks and actions
+supervision_metrics_per_child = (
+    False  # True adds the label worker_id, one series per child: fine for 100, not for 10,000
+)
+supervision_log_format = "json"  # one object per line, which log stores search by field; "console" is for eyes
 
 # --- where messages and results live
 broker_url = _for_celery(os.environ.get("SUPERVISION_BROKER_URL", supervision_store_url))  # Redis, Sentinel, RabbitMQ

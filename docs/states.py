@@ -5,7 +5,10 @@ from pathlib import Path
 
 from supervision import actions, circuit
 from supervision.child import Child
+from supervision.kinds.celery_queue import CeleryQueue
+from supervision.kinds.http import HttpEndpoint
 from supervision.kinds.process import Process
+from supervision.kinds.tcp import TcpEndpoint
 
 PAGE = Path(__file__).with_name("states.md")
 
@@ -33,6 +36,9 @@ def page() -> str:
             "Every state maps to a phase; `running` is healthy, `stopped` is neutral.",
             "",
             *_states(Process),
+            *_states(HttpEndpoint),
+            *_states(TcpEndpoint),
+            *_states(CeleryQueue),
         ]
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from supervision.backoff import Backoff
 from supervision.errors import InvalidDeclaration
-from supervision.model import Snapshot, valid_count, valid_name, valid_seconds
+from supervision.model import Snapshot, valid_count, valid_method, valid_name, valid_seconds
 
 if TYPE_CHECKING:
     from supervision.child import Child
@@ -73,7 +73,10 @@ class ActionSpec:
 
 TRANSITIONS: Mapping[str, Mapping[str, str]] = {
     "": {"queued": "a tick reserved the child's only slot, or a person did"},
-    "queued": {"running": "a worker started it, under a new fence"},
+    "queued": {
+        "running": "a worker started it, under a new fence",
+        "failed": "it is a restart probe, and nobody started it in its time",
+    },
     "running": {
         "succeeded": "its code returned",
         "retrying": "it raised, hung or died, and runs are left",
@@ -127,6 +130,7 @@ def action(
 
     def declare(code: _Code) -> _Code:
         called = name or valid_name(code.__name__, "action")
+        valid_method("action", code, "run")
         code.__action__ = ActionSpec(called, code, timeout, retries, pauses)  # type: ignore[attr-defined] # the marker that Child collects
         return code
 

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, TypeVar
 from supervision import documents
 from supervision.actions import NOOP, ActionSpec
 from supervision.errors import InvalidDeclaration, InvalidDocument
-from supervision.model import Identity, Phase, valid_name
+from supervision.model import Identity, Phase, valid_method, valid_name
 
 RESTART = "restart"
 RESTART_CHILD = "restart_child"
@@ -54,6 +54,7 @@ def state(phase: Phase, *, initial: bool = False) -> Callable[[_Rule], _Rule]:
         )
 
     def declare(rule: _Rule) -> _Rule:
+        valid_method("state", rule, "seen")
         called = valid_name(rule.__name__, "state")
         rule.__state__ = StateSpec(called, phase, rule, initial)  # type: ignore[attr-defined] # the marker that Child collects
         return rule

@@ -43,14 +43,14 @@ TRANSITIONS: Mapping[State, Mapping[State, str]] = {
     State.CLOSED: {State.OPEN: "a check failed trip_after times in a row"},
     State.OPEN: {
         State.VERIFYING: "the restart probe is sent",
-        State.CLOSED: "recovered by itself",
+        State.CLOSED: "recovered by itself, or reset by a person",
         State.ESCALATED: "no attempts left",
     },
     State.VERIFYING: {
-        State.CLOSED: "restarted, and the checks hold",
+        State.CLOSED: "restarted, and the checks hold; or reset by a person",
         State.OPEN: "the restart failed, or the checks still fail",
     },
-    State.ESCALATED: {State.CLOSED: "recovered by itself, or by the slow probe"},
+    State.ESCALATED: {State.CLOSED: "recovered by itself, by the slow probe, or reset by a person"},
 }
 
 

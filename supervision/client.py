@@ -21,6 +21,7 @@ from supervision import settings
 from supervision.child import RESTART_CHILD
 from supervision.errors import Conflict, InvalidDeclaration, NotFound, StoreUnavailable
 from supervision.model import Reservation, valid_name
+from supervision.orders_client import Ordering, line
 from supervision.store.actions import Record
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
@@ -51,14 +52,11 @@ OUTAGE_S: Final = 60.0
 RECONNECT_S: Final = 0.5
 """Seconds between two tries to go on following; a store that restarts is back within one or two."""
 
-MOST_REASON: Final = 1000
-"""Characters of a reason: it stands in the history for a week."""
-
 ENDED: Final = frozenset({"succeeded", "failed"})
 """The states of an action that is over."""
 
 
-class Client:
+class Client(Ordering):
     """Supervisors, children, actions and events of one ``namespace``.
 
     Args:
@@ -127,12 +125,12 @@ class Client:
             id=f"{path.replace('/', '~')}~ask-{valid_name(request_id or uuid.uuid4().hex, 'request_id')}",
             child=found.name,
             action=RESTART_CHILD,
-            reason=_line(reason, "reason"),
+            reason=line(reason, "reason"),
             params={},
             timeout_ms=limits.timeout_ms,
             retries=limits.retries,
         )
-        outcome, _ = self._store.actions.reserve(found.supervisor.name, _line(by, "by"), wish)
+        outcome, _ = self._store.actions.reserve(found.supervisor.name, line(by, "by"), wish)
         if outcome == "busy":
             raise Conflict(f"{path}: {self._in_flight(found)} is in flight, and one action at a time runs on a child")
         return self.action(wish.id)
@@ -241,9 +239,3 @@ class Client:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RECONNECT_S)
-
-
-def _line(text: str, what: str) -> str:
-    if text.strip() and len(text) <= MOST_REASON and text.isprintable():
-        return text.strip()
-    raise InvalidDeclaration(f"{what}={text[:80]!r}: needs one line of 1 to {MOST_REASON} printable characters")

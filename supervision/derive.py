@@ -158,6 +158,17 @@ def _faulted(seen: ChildView, record: ChildRecord, error: Exception, now: int) -
     return Update(seen.child.name, faulty, tuple(events))
 
 
+def misfit_told(seen: ChildView, update: Update) -> Update | None:
+    """``update`` with the news that the desired document does not fit the code, or fits again; None when it is none."""
+    refused = seen.revision if seen.misfit else 0
+    if update.record.refused == refused:
+        return None
+    events = update.events
+    if refused:
+        events = (*events, Event("desired", seen.child.path, seen.misfit, str(refused), "refused"))
+    return Update(update.child, _with(update.record, refused=refused), events, update.reservation)
+
+
 def quarantined(record: ChildRecord, now: int) -> bool:
     """Whether the child's code is left alone; longer than ever meant is from before the clock was set back."""
     return now < record.quarantined_until <= now + QUARANTINE_WINDOW_MS

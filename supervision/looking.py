@@ -11,7 +11,7 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from supervision import documents
@@ -43,6 +43,7 @@ class Looker:
 
     def __init__(self) -> None:
         self._hanging: set[str] = set()
+        self._missed: set[str] = set()
         self._lock = threading.Lock()
 
     def look(self, children: Sequence[Child], timeout_s: float) -> Iterator[Batch]:
@@ -56,15 +57,20 @@ class Looker:
         deadline = begun + timeout_s
         until = min(deadline, begun + NOTE_S)
         try:
-            self._begin(list(due.values()), blocking, timeout_s, results)
+            self._begin(self._missed_first(due.values()), blocking, timeout_s, results)
             while waiting and ((sights := _gathered(results, waiting, until)) or until < deadline):
                 yield Batch(sights, tuple(waiting))
                 until = deadline
         finally:
             left = self._withdrawn(blocking)
+            self._missed = {due[name].path for name in waiting}
         late = tuple(Sight(name, error=_late(timeout_s, begun=name not in left)) for name in waiting)
         if late:
             yield Batch(late, ())
+
+    def _missed_first(self, children: Iterable[Child]) -> list[Child]:
+        """Those who were not seen last time begin, so that a slow crowd never shuts out the same ones."""
+        return sorted(children, key=lambda child: child.path not in self._missed)
 
     def _begin(
         self,

@@ -5,9 +5,10 @@ its supervisor and its own name. Names never become patterns, so characters that
 key are refused at the door.
 """
 
+import inspect
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -45,6 +46,17 @@ def valid_name(name: object, what: str) -> str:
     raise InvalidDeclaration(
         f"{what} {shown(name)}: a name has 1 to {MAX_PATH_LENGTH} letters, digits and _ - . : @, for example 'line-1'"
     )
+
+
+def valid_method(what: str, code: Callable[..., object], argument: str) -> None:
+    """Refuse ``code`` that cannot be called as ``method(self, argument)``, or that would have to be awaited."""
+    if inspect.iscoroutinefunction(code):
+        raise InvalidDeclaration(f"{what} {code.__qualname__}: is async def; only observe() may be, so write def")
+    try:
+        inspect.signature(code).bind(None, None)
+    except TypeError:
+        took = f"{code.__qualname__}{inspect.signature(code)}"
+        raise InvalidDeclaration(f"{what} {took}: is called as (self, {argument}), so it needs these two") from None
 
 
 def valid_path(path: object, what: str) -> str:
@@ -122,7 +134,10 @@ class Try(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a tick writes about one child; everything else about it is written by those who see or change it."""
+    """What a tick writes about one child; everything else about it is written by those who see or change it.
+
+    ``refused`` is the revision of a desired document that does not fit the code, 0 when there is none.
+    """
 
     state: str
     phase: Phase
@@ -132,6 +147,7 @@ class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     not_before: int = 0
     faults: tuple[int, ...] = ()
     quarantined_until: int = 0
+    refused: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):

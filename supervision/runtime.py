@@ -5,23 +5,23 @@ behind is healed by the next tick or a sweep.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from supervision.actions import ActionSpec, Run
+from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
 from supervision.decide import decide
-from supervision.errors import NotFound, NotRetryable
+from supervision.errors import NotFound
 from supervision.looking import Looker
-from supervision.store.actions import Record
+from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.outbox import Entry
-from supervision.store.plain import told
 from supervision.store.store import Store
 from supervision.store.ticks import LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
+from supervision.telemetry import lines, logs
 from supervision.view import Claim, Mode
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
@@ -48,6 +48,7 @@ class Runtime:
         self.supervisors = supervisors
         self._publisher = publisher
         self._looker = Looker()
+        self._acting = Acting(store, supervisors)
 
     def tick(self, supervisor: str, mode: Mode = "slot") -> str:
         """One tick, if it is ours to do: claim, load, decide, commit, publish."""
@@ -59,6 +60,8 @@ class Runtime:
         plan = decide(view, claim.now)
         committed = self.store.ticks.commit(view, plan, claim)
         self._publish(committed.entries)
+        sent = (entry.subject for entry in committed.entries)
+        logs.write(_log, lines.lines(view, lines.committed(plan, committed.outcome, sent)))
         return committed.outcome
 
     def collect(self, supervisor: str) -> int | None:
@@ -77,13 +80,11 @@ class Runtime:
             return record
         if tell:
             tell("running", record)
-        outcome, error, retry = self._performed(record)
-        delay = self._backoff(record).delay_ms(record.attempt, record.id)
-        ended = self.store.actions.finish(record, outcome=outcome, error=error, retry=retry, delay_ms=delay)
+        ended, error = self._acting.run(record)
         self._publish(ended.entries)
         if tell:
             tell(ended.outcome, msgspec.structs.replace(record, error=error))
-        if child := self._child(record):
+        if child := self._acting.child(record):
             self._look(self.supervisors[record.supervisor], [child], periodic=False)
         return ended.outcome
 
@@ -93,7 +94,7 @@ class Runtime:
         for record in overdue:
             if record.state == "running":
                 self._reap(record)
-            else:
+            elif not self._expired(record):
                 # Each run took one message; what was sent beyond that was sent in vain, and only that makes us slower.
                 look_again = REDELIVERY.delay_ms(record.sent - record.attempt + 1, record.id)
                 self._publish(self.store.actions.requeue(record.id, look_again))
@@ -134,38 +135,14 @@ class Runtime:
             self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
         return len(due)
 
-    def _performed(self, record: Record) -> tuple[str, str, bool]:
-        """Run the user's code: outcome, error, and whether trying again may help."""
-        log = _log.bind(action=record.id, action_type=record.name, fence=record.fence, attempt=record.attempt)
-        try:
-            child, spec, run = self._run(record, log)
-            log.info("action_started", child=child.path)
-            spec.code(child, run)
-        except Exception as error:
-            log.warning("action_failed", error=told(error), exc_info=True)
-            return "failed", told(error), not isinstance(error, NotRetryable)
-        log.info("action_succeeded", child=child.path)
-        return "succeeded", "", False
-
-    def _run(self, record: Record, log: Any) -> tuple[Child, ActionSpec, Run]:
-        supervisor = self.supervisors.get(record.supervisor)
-        child = self._child(record)
-        spec = child.spec(record.name) if child else None
-        if not supervisor or not child or not spec:
-            raise NotRetryable(f"{record.supervisor}/{record.child} with action {record.name!r} is not declared here")
-        seen = self.store.ticks.load(supervisor, Claim(0, record.started, 0)).children[child.name]
-        state, since = (seen.record.state, seen.record.since) if seen.record else (child.initial, 0)
-        snapshot = seen.snapshot(state, since, record.started)
-        return child, spec, Run(record.id, record.fence, record.attempt, snapshot, _params(record), log)
-
-    def _child(self, record: Record) -> Child | None:
-        supervisor = self.supervisors.get(record.supervisor)
-        return supervisor.children.get(record.child) if supervisor else None
-
-    def _backoff(self, record: Record) -> Backoff:
-        child = self._child(record)
-        spec = child.spec(record.name) if child else None
-        return spec.backoff if spec else Backoff()
+    def _expired(self, record: Record) -> bool:
+        """Give up a restart probe that nobody has started in its time: what it was decided on is no longer known."""
+        if not record.incident or record.state != "queued":
+            return False
+        why = f"nobody started it within {PROBE_LEASE_MS / 1000:g} s; does a worker consume supervision.actions?"
+        ended = self.store.actions.finish(record, outcome="expired", error=why, retry=False)
+        self._publish(ended.entries)
+        return ended.outcome == "failed"
 
     def _reap(self, record: Record) -> None:
         """End a run that cannot end itself: its process died, or hangs beyond its hard limit."""
@@ -173,14 +150,9 @@ class Runtime:
             record,
             outcome="dead",
             error=f"no end within {record.timeout_ms / 1000:g} s; its process died or hung",
-            delay_ms=self._backoff(record).delay_ms(record.attempt, record.id),
+            delay_ms=self._acting.delay_ms(record),
         )
         self._publish(ended.entries)
-
-
-def _params(record: Record) -> Mapping[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(record.params)
-    return found
 
 
 SWEEPS: Mapping[str, Callable[[Runtime], int]] = {

@@ -13,6 +13,9 @@ from supervision.errors import InvalidDeclaration
 
 DEFAULT_STORE_URL = "redis://127.0.0.1:6379/0"
 
+LOG_FORMATS = ("json", "console")
+"""For machines, which is the default, and for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -21,6 +24,8 @@ class Settings:
     store_url: str
     namespace: str
     imports: tuple[str, ...]
+    metrics_per_child: bool
+    log_format: str
     origin: Mapping[str, str]
 
 
@@ -67,8 +72,25 @@ def _modules(key: str, value: object) -> tuple[str, ...]:
     raise InvalidDeclaration(f"{key}={value!r}: needs module names, for example ('plant.supervisors',)")
 
 
+def _switch(key: str, value: object) -> bool:
+    found = _SWITCHES.get(value.strip().lower()) if isinstance(value, str) else value
+    if isinstance(found, bool):
+        return found
+    raise InvalidDeclaration(f"{key}={value!r}: needs True or False (in the environment also 1 or 0)")
+
+
+def _log_format(key: str, value: object) -> str:
+    if value in LOG_FORMATS:
+        return str(value)
+    raise InvalidDeclaration(f"{key}={value!r}: needs one of {', '.join(map(repr, LOG_FORMATS))}")
+
+
+_SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
 _FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
     "store_url": (_url, DEFAULT_STORE_URL),
     "namespace": (_text, "supervision"),
     "imports": (_modules, ()),
+    "metrics_per_child": (_switch, False),
+    "log_format": (_log_format, LOG_FORMATS[0]),
 }

@@ -91,6 +91,8 @@ class Supervisor:
                 raise InvalidDeclaration(f"{self!r}: two children are named {child.name!r}; names are unique in one")
             if child.path:
                 raise InvalidDeclaration(f"{self!r}: {child!r} is already {child.path}; a child has one supervisor")
+            if type(child).observe is Child.observe:
+                raise InvalidDeclaration(f"{self!r}: {child!r} has no observe(); write one that returns what is seen")
             valid_path(f"{self.name}/{child.name}", "child")
             named[child.name] = child
         return named

@@ -8,11 +8,15 @@ import msgspec
 from supervision.child import Child
 from supervision.circuit import Circuit
 from supervision.model import ChildRecord, LastAction, Observation, Snapshot
+from supervision.orders import Orders
 from supervision.supervisor import Supervisor
 
 
 class ChildView(msgspec.Struct, frozen=True):
-    """One child: its declaration and what the store knows about it; ``in_flight`` is an action id or empty."""
+    """One child: its declaration and what the store knows about it; ``in_flight`` is an action id or empty.
+
+    ``misfit`` says why the document that was set at ``revision`` does not count: it is not what the code desires.
+    """
 
     child: Child
     record: ChildRecord | None = None
@@ -21,6 +25,7 @@ class ChildView(msgspec.Struct, frozen=True):
     observation: Observation | None = None
     in_flight: str = ""
     last_action: LastAction | None = None
+    misfit: str = ""
 
     def fresh(self, now: int, stale_after_ms: int) -> bool:
         """Whether the observation may be acted on; one from the future (a clock was set back) may not."""
@@ -62,6 +67,7 @@ class View(msgspec.Struct, frozen=True):
     epoch: int
     circuit: Circuit
     children: Mapping[str, ChildView]
+    orders: Orders = Orders()
 
 
 Mode = Literal["slot", "dirty"]

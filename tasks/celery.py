@@ -3,17 +3,19 @@
 Beat's entries are made from the declared supervisors, so that nothing has to be scheduled by hand.
 """
 
+import traceback
+
 from celery import Celery
+from celery.signals import beat_init, celeryd_init
 
 from supervision.engine import publish, steps, transport
-from supervision.telemetry import logs
-from tasks import wiring
+from tasks import speaking, wiring
 
-logs.configure()
 transport.install()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 steps.install(app)
+speaking.install(app)
 
 EXPIRES_S = 60.0
 """Bounds what piles up while no worker is there. Never as short as a tick: it compares two machines' clocks."""
@@ -21,6 +23,17 @@ EXPIRES_S = 60.0
 DUE_EVERY_S = 1.0
 OUTBOX_EVERY_S = 1.0
 HISTORY_EVERY_S = 300.0
+
+
+@celeryd_init.connect
+@beat_init.connect
+def refuse_to_start_without_declarations(**_signal: object) -> None:
+    """End a worker or beat whose supervisors cannot be loaded: one that starts and does nothing looks healthy."""
+    try:
+        wiring.supervisors(app)
+    except Exception as error:  # user modules: whatever it is, it is the reason
+        traceback.print_exc()
+        raise SystemExit(f"supervision_imports cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 @app.on_after_finalize.connect

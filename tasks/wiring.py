@@ -4,6 +4,7 @@ Each process builds its own runtime when its first task runs: connections and th
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TypeVar
@@ -15,6 +16,7 @@ from supervision import settings
 from supervision.engine.publish import CeleryPublisher
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.runtime import Runtime
+from supervision.store.meters import count_per_child
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
 
@@ -25,6 +27,11 @@ _runtimes: dict[int, Runtime] = {}
 
 def supervisors(app: Celery) -> Mapping[str, Supervisor]:
     """Every `Supervisor` that is a global of a module in ``supervision_imports``, by name."""
+    if "supervision_store_url" not in app.conf:
+        raise InvalidDeclaration(
+            f"{sys.modules['celeryconfig'].__file__} is not our celeryconfig: it has no supervision_store_url; "
+            "give yours another name, or begin it with what ours says"
+        )
     found: dict[str, Supervisor] = {}
     for module in settings.read(app.conf).imports:
         for value in vars(import_module(module)).values():
@@ -39,6 +46,8 @@ def runtime() -> Runtime:
     if found is None:
         found = build(current_app)
         found.declare()
+        wanted = settings.read(current_app.conf).metrics_per_child
+        count_per_child(found.store.scripts, found.store.keys, wanted=wanted)
         _runtimes.clear()
         _runtimes[os.getpid()] = found
     return found

@@ -12,12 +12,12 @@ UNITS = ROOT / "deploy" / "systemd"
 
 
 def celery_commands() -> dict[str, str]:
-    """Service name to command, for the services that name a Celery command themselves."""
+    """Service name to command, for the services that name a command of Celery or of ours themselves."""
     found, service = {}, ""
     for line in COMPOSE.read_text().splitlines():
         if match := re.fullmatch(r"  (\w[\w-]*):.*", line):
             service = match[1]
-        elif match := re.fullmatch(r"    command: (celery .+)", line):
+        elif match := re.fullmatch(r"    command: ((?:celery|supervision) .+)", line):
             found[service] = match[1]
     return found
 
@@ -42,7 +42,10 @@ def designed_commands() -> dict[str, str]:
 
 def unit_commands() -> dict[str, str]:
     """Unit file name to its command, without the virtual environment's folder and systemd's double percent signs."""
-    starts = {unit.name: re.search(r"^ExecStart=\S*/(celery .+)$", unit.read_text(), re.MULTILINE) for unit in units()}
+    starts = {
+        unit.name: re.search(r"^ExecStart=\S*/((?:celery|supervision) .+)$", unit.read_text(), re.MULTILINE)
+        for unit in units()
+    }
     return {name: match[1].replace("%%", "%") for name, match in starts.items() if match}
 
 

@@ -11,11 +11,15 @@ from typing import Any
 
 import click
 
-from supervision.cli.address import store_options
+from supervision.cli.address import sought, store_options
 from supervision.cli.exits import refused
-from supervision.errors import SupervisionError
+from supervision.errors import StoreUnavailable, SupervisionError
 
-COMMANDS = ("demo", "tree", "get", "describe", "events", "restart", "doctor", "config", "version")
+COMMANDS = (
+    *("demo", "tree", "get", "describe", "events"),
+    *("restart", "set", "mode", "pause", "resume", "reset"),
+    *("doctor", "exporter", "config", "version"),
+)
 """Each is a module of this package, with the command in its global ``command``."""
 
 
@@ -37,6 +41,8 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except StoreUnavailable as error:
+            raise refused(error, sought(ctx)) from error
         except SupervisionError as error:
             raise refused(error) from error
 
@@ -47,6 +53,7 @@ class Commands(click.Group):
     short_help="Supervised children: see, restart, diagnose.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@click.version_option(package_name="celery-supervision", prog_name="celery-supervision")
 @store_options
 def cli(**_preload: object) -> None:  # Celery hands in whatever options an app gives to all of its commands
     """Supervised children: what they are, what happened to them, and what can be done.

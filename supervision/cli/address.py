@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import click
 
 from supervision import settings
-from supervision.cli.masking import remember
+from supervision.cli.masking import masked, remember
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ DEFAULT_NAMESPACE: Final = "supervision"
 
 DEMO_STORE: Final = Path(".supervision") / "store"
 """Below the folder in which ``supervision demo`` was started."""
+
+FROM_DEMO: Final = "demo running here"
+"""What is said of an address that a demo's folder told."""
 
 VARIABLE: Final = "SUPERVISION_STORE_URL"
 
@@ -41,6 +44,16 @@ class Address(NamedTuple):
     namespace: str
     url_origin: str
     namespace_origin: str
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody has said where the store is, in which case it is taken to be on this machine."""
+        said = self.url_origin in {"--store", f"environment {VARIABLE}", FROM_DEMO}
+        return not said and self.url == settings.DEFAULT_STORE_URL
+
+    def __str__(self) -> str:
+        origin = f"the default, as nothing names one: set {VARIABLE}" if self.assumed else self.url_origin
+        return f"{masked(self.url)} ({origin})"
 
 
 def store_options(command: _Command) -> _Command:
@@ -75,18 +88,24 @@ def address(ctx: click.Context) -> Address:
     return found
 
 
+def sought(ctx: click.Context) -> str:
+    """Where the store was looked for, without secrets; empty when that was not asked yet."""
+    found: Address | None = ctx.meta.get(_FOUND)
+    return f"it was looked for at {found}" if found else ""
+
+
 def _found(ctx: click.Context) -> Address:
     given: Mapping[str, str] = ctx.meta.get(_GIVEN, {})
     store, origin = given.get("store"), "--store"
     if store is None and VARIABLE not in os.environ:
-        store, origin = demo_url(Path.cwd()), "demo running here"
+        store, origin = demo_url(Path.cwd()), FROM_DEMO
     if store is not None:
         # For the Celery configuration, too, which is read below: it makes broker and results of this address.
         os.environ[VARIABLE] = store
     read = settings.read(configuration(ctx))
     remember(read.store_url)
     # A demo's processes ignore what their surroundings say about the namespace.
-    default = (DEFAULT_NAMESPACE, origin) if origin == "demo running here" and store else None
+    default = (DEFAULT_NAMESPACE, origin) if origin == FROM_DEMO and store else None
     namespace, namespace_origin = default or (read.namespace, read.origin["namespace"])
     return Address(
         url=read.store_url,

@@ -1,9 +1,14 @@
 """The facts about a Celery app that `supervision doctor` judges: its settings, its broker, who consumes its queues."""
 
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
+from supervision import settings
+from supervision.cli.address import searched_here
 from supervision.cli.facts import FAILED, OK, WARNING, Fact, fact
+from supervision.supervisor import Supervisor
 
 INSPECT_S: Final = 2.0
 """Seconds for workers to answer; a busy one needs a few tenths."""
@@ -28,6 +33,22 @@ def app_facts(app: Any) -> Iterator[Fact]:
     yield from _queue_facts(app)
 
 
+def import_facts(app: Any) -> Iterator[Fact]:
+    """Whether the modules that declare the supervisors can be loaded, as a worker would."""
+    for module in settings.read(app.conf).imports:
+        name = f"import {module}"
+        try:
+            with searched_here():
+                found = [value.name for value in vars(import_module(module)).values() if isinstance(value, Supervisor)]
+        except (Exception, SystemExit) as error:  # noqa: BLE001 # the user's modules may raise anything
+            cure = f"correct it, its place in PYTHONPATH ({Path.cwd()} is searched), or supervision_imports"
+            yield Fact(name, FAILED, f"{type(error).__name__}: {error}", cure)
+            continue
+        none = f"make a Supervisor a global of {module}, or take it out of supervision_imports"
+        declares = f"declares {', '.join(sorted(set(found))) or 'no supervisor'}"
+        yield fact(name, declares, none, holds=bool(found), otherwise=WARNING)
+
+
 def _setting_facts(app: Any) -> Iterator[Fact]:
     from supervision.engine.audit import audit  # noqa: PLC0415 # loads Celery
 
@@ -50,9 +71,13 @@ def _queue_facts(app: Any) -> Iterator[Fact]:
     except Exception as error:  # noqa: BLE001 # whatever the transport raises, it says that the broker is not usable
         yield Fact("broker", FAILED, f"{type(error).__name__}: {error}", "start the broker, or correct broker_url")
         return
-    yield Fact("broker", OK, f"answers; {len(answers)} workers")
+    yield Fact("broker", OK, f"answers; {_workers(len(answers))}")
     consumed = [queue["name"] for queues in answers.values() for queue in queues]
     for name in wanted:
         consumers = consumed.count(name)
         cure = f"celery -A {app.main or 'APP'} worker -Q {name}"
-        yield fact(f"queue {name}", f"{consumers} workers", cure, holds=consumers > 0)
+        yield fact(f"queue {name}", _workers(consumers), cure, holds=consumers > 0)
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'' if count == 1 else 's'}"

@@ -1,18 +1,20 @@
 """``supervision describe``: all that is known about one supervisor or child, ending with its events."""
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from supervision.cli.address import client, store_options
 from supervision.cli.events import COLUMNS as EVENT_COLUMNS
-from supervision.cli.printing import age, moment, output_option, say, say_json, say_table
-from supervision.cli.rows import COLUMNS, child_row, circuit_sentence
+from supervision.cli.printing import age, last_fitting, moment, on_terminal, output_option, say, say_json, say_table
+from supervision.cli.rows import COLUMNS, child_row, circuit_sentence, held
 
 if TYPE_CHECKING:
-    from supervision.client import ChildDescription, SupervisorDescription
+    from supervision.client import ChildDescription, Past, SupervisorDescription
 
     Description = ChildDescription | SupervisorDescription
 
@@ -27,19 +29,21 @@ def command(ctx: click.Context, path: str, output: str, events: int) -> None:
     """Show the documents, the circuit or state, the actions and the last events of PATH."""
     from supervision.client import ChildDescription  # noqa: PLC0415 # loads redis
 
+    as_many_as_fit = on_terminal() and ctx.get_parameter_source("events") is ParameterSource.DEFAULT
     found = client(ctx).describe(path, events=events)
     if output == "name":
         say(path)
     elif output == "json":
         say_json({name: getattr(found, name) for name in found.__struct_fields__})
     elif isinstance(found, ChildDescription):
-        _say_fields(_child_fields(found))
-        _say_events(found)
+        used = _say_fields(_child_fields(found))
+        _say_events(path, found, used if as_many_as_fit else None)
     else:
-        _say_fields(_supervisor_fields(found))
+        used = _say_fields(_supervisor_fields(found))
+        children = [child_row(child) for child in found.supervisor.children]
         say("Children:")
-        say_table([child_row(child) for child in found.supervisor.children], COLUMNS, output)
-        _say_events(found)
+        say_table(children, COLUMNS, output)
+        _say_events(path, found, used + len(children) + 2 if as_many_as_fit else None)
 
 
 def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
@@ -47,7 +51,8 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     yield "Path", seen.path
     yield "Kind", seen.kind
     yield "State", f"{seen.state} (phase {seen.phase}) since {moment(seen.since or 0)}" if seen.state else "none yet"
-    yield "Reason", seen.reason
+    yield "Reason", "; ".join((*held(seen), seen.reason))
+    yield "Paused", f"until {moment(seen.paused_until)}" if seen.paused_until else "no"
     yield "Quarantined", f"until {moment(seen.quarantined_until)}" if seen.quarantined else "no"
     yield "Next action", f"not before {moment(seen.not_before)}" if seen.not_before else "at any time"
     if action := seen.action:
@@ -62,7 +67,8 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
         yield "Last action", "none yet"
     yield "Offers", ", ".join(found.actions)
     origin = f"revision {found.desired_revision}" if found.desired_revision else "as declared"
-    yield f"Desired ({origin})", _document(found.desired)
+    unused = "; the code cannot read it and goes by the declared one" if found.desired_refused else ""
+    yield f"Desired ({origin}{unused})", _document(found.desired)
     when = f"{age(seen.observed_age_ms)} ago" if seen.observed_at else "never"
     yield f"Observed ({when})", _document(found.observed)
     if seen.observation_error:
@@ -72,6 +78,8 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
 def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, str]]:
     seen = found.supervisor
     yield "Path", seen.path
+    yield "Mode", seen.mode
+    yield "Paused", f"until {moment(seen.paused_until)}" if seen.paused_until else "no"
     yield "Circuit", seen.circuit
     yield "Reason", circuit_sentence(seen)
     yield "Attempts", f"{seen.attempts} of {seen.max_attempts} used"
@@ -88,15 +96,29 @@ def _document(document: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def _say_fields(fields: Iterable[tuple[str, str]]) -> None:
+def _say_fields(fields: Iterable[tuple[str, str]]) -> int:
+    """Print one field per line, and answer how many lines that takes on this terminal."""
     listed = [(f"{name}:", text) for name, text in fields]
     width = max(len(name) for name, _ in listed)
-    for name, text in listed:
-        # A text of several lines is a document; its own line breaks are the only ones that are kept.
-        say(f"{name.ljust(width)}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}")
+    # A text of several lines is a document; its own line breaks are the only ones that are kept.
+    lines = [
+        line
+        for name, text in listed
+        for line in f"{name.ljust(width)}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}".split("\n")
+    ]
+    for line in lines:
+        say(line)
+    terminal = shutil.get_terminal_size().columns
+    return sum(1 + max(0, len(line) - 1) // terminal for line in lines)
 
 
-def _say_events(found: "Description") -> None:
-    say("Events:" if found.events else "Events: none")
-    if found.events:
-        say_table(found.events, EVENT_COLUMNS, "table")
+def _say_events(path: str, found: "Description", used: int | None) -> None:
+    """The events, without pushing the ``used`` lines above them off a terminal."""
+    shown: Sequence[Past] = found.events
+    if used is not None:
+        # Their title, the table's, and the next prompt.
+        shown = last_fitting(shown, EVENT_COLUMNS, shutil.get_terminal_size().lines - used - 2)
+    earlier = f" the last {len(shown)}; more: supervision events {path}" if len(shown) < len(found.events) else ""
+    say(f"Events:{earlier}" if shown else "Events: none")
+    if shown:
+        say_table(shown, EVENT_COLUMNS, "table")

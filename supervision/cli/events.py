@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.printing import Aligned, Column, chosen, moment, output_option, say, say_json
+from supervision.cli.asking import duration_ms
+from supervision.cli.exits import USAGE, Refusal
+from supervision.cli.printing import Aligned, Column, chosen, last_line, moment, output_option, say, say_json
 
 if TYPE_CHECKING:
     from supervision.client import Client, Past
@@ -18,18 +20,16 @@ _T = TypeVar("_T")
 
 COLUMNS: Final[Sequence[Column]] = (
     Column("TIME", lambda past: moment(past.at)),
-    Column("KIND", lambda past: past.kind),
+    Column("KIND", lambda past: past.kind, spare=True),
     Column("SUBJECT", lambda past: past.subject),
     Column("BEFORE", lambda past: past.before),
     Column("AFTER", lambda past: past.after),
-    Column("ACTOR", lambda past: past.actor),
+    Column("ACTOR", lambda past: past.actor, spare=True),
     Column("ATTEMPT", lambda past: str(past.attempt) if past.attempt else "", wide=True),
     Column("ACTION", lambda past: past.action, wide=True),
     Column("ID", lambda past: past.id, wide=True),
-    Column("REASON", lambda past: past.reason),
+    Column("REASON", lambda past: last_line(past.reason), full=lambda past: past.reason),
 )
-
-_UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @click.command("events", short_help="What happened, why and by whom.")
@@ -83,6 +83,11 @@ def _each(things: Iterable[_T], do: Callable[[_T], None]) -> None:
 
 
 def _since(source: "Client", text: str) -> str | int:
-    """A duration as a moment of the store's clock; anything else is taken for an id, which the client judges."""
-    found = re.fullmatch(r"(\d+)([smhd])", text)
-    return max(0, source.now() - int(found[1]) * _UNITS_MS[found[2]]) if found else text
+    """A duration as a moment of the store's clock, or an id."""
+    ago = duration_ms(text)
+    if ago is not None:
+        return max(0, source.now() - ago)
+    if re.fullmatch(r"\d+(-\d+)?", text):
+        return text
+    needed = "needs an event's id, or how long ago: 30s, 10m, 2h, 7d"
+    raise Refusal(f"--since {text}: {needed}", USAGE, "supervision events --since 10m")

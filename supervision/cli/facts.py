@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from supervision.cli.printing import age
+from supervision.cli.printing import age, moment
 
 if TYPE_CHECKING:
-    from supervision.client import Facts, SupervisorView
+    from supervision.client import ChildView, Facts, SupervisorView
 
 OK: Final = "ok"
 WARNING: Final = "warning"
@@ -102,6 +102,36 @@ def _tick_facts(found: "Facts") -> Iterator[Fact]:
         yield Fact("supervisors", WARNING, "none is declared", cure)
     for supervisor in found.supervisors:
         yield _tick_fact(supervisor)
+        yield from _circuit_facts(supervisor)
+        for child in supervisor.children:
+            yield from _child_facts(child)
+
+
+def _circuit_facts(supervisor: "SupervisorView") -> Iterator[Fact]:
+    if supervisor.circuit != "closed":
+        escalated = supervisor.circuit == "escalated"
+        cure = f"supervision describe {supervisor.path}; then supervision reset {supervisor.path}"
+        wait = f"wait for its restarts, and watch: supervision describe {supervisor.path}"
+        value = f"{supervisor.circuit}: {supervisor.check}: {supervisor.reason}"
+        state = FAILED if escalated else WARNING
+        yield Fact(f"circuit of {supervisor.path}", state, value, cure if escalated else wait)
+
+
+def _child_facts(child: "ChildView") -> Iterator[Fact]:
+    """What keeps a child from being looked after; nothing when nothing does."""
+    if child.quarantined:
+        yield Fact(
+            f"child {child.path}",
+            FAILED,
+            f"in quarantine until {moment(child.quarantined_until)}, its code raised again and again: {child.reason}",
+            f"correct its state functions; supervision describe {child.path} has the traceback among its events",
+        )
+    if child.observation_error:
+        since = f"the last good look was {age(child.observed_age_ms)} ago" if child.observed_at else "never seen well"
+        # Nothing is decided about one that cannot be seen, so a look that fails for long is a failure.
+        state = WARNING if child.observed_at and not child.stale else FAILED
+        cure = f"correct its observe(), or what it looks at: supervision describe {child.path}"
+        yield Fact(f"look at {child.path}", state, f"failed: {child.observation_error}; {since}", cure)
 
 
 def _tick_fact(supervisor: "SupervisorView") -> Fact:

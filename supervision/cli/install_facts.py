@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from supervision.cli.address import searched_here
-from supervision.cli.facts import WARNING, Fact, fact
+from supervision.cli.facts import FAILED, WARNING, Fact, fact
 
 OURS: Final = "celery-supervision"
 
 NAMES: Final = ("supervision", "tasks")
 """What we install: both names are in use elsewhere, the first by a well-known computer-vision package."""
 
+TOP_LEVEL: Final = ("tasks", "celeryconfig")
+"""Modules of ours that a file of the same name in a folder hides from whatever is started there."""
 
-def install_facts() -> Iterator[Fact]:
-    """Who else provides the names that we import."""
+
+def install_facts(*, ours_is_meant: bool) -> Iterator[Fact]:
+    """Who else provides the names that we import; it matters less to those who ask about an app of their own."""
     provided = packages_distributions()
     for name in NAMES:
         others = sorted({found for found in provided.get(name, ()) if _plain(found) != OURS})
@@ -26,12 +29,19 @@ def install_facts() -> Iterator[Fact]:
             f"pip uninstall {' '.join(others)}, then reinstall {OURS}; or give each an environment of its own",
             holds=not others,
         )
-    ours = Path(__file__).parents[2] / "tasks"
+    for name in TOP_LEVEL:
+        yield from _shadowed(name, ours_is_meant=ours_is_meant)
+
+
+def _shadowed(name: str, *, ours_is_meant: bool) -> Iterator[Fact]:
+    """Whether another file is imported in place of our module ``name`` in this folder."""
     with searched_here():
-        spec = find_spec("tasks")
-    if spec and spec.origin and ours not in Path(spec.origin).parents:
-        cure = "celery -A tasks starts that one; name your own module otherwise, or start ours from another folder"
-        yield Fact("module tasks", WARNING, f"{spec.origin} stands before ours", cure)
+        spec = find_spec(name)
+    ours = Path(__file__).parents[2]
+    if spec and spec.origin and Path(spec.origin).parent not in {ours, ours / name}:
+        cure = f"rename it, or start ours from another folder: celery -A tasks here takes that {name}"
+        state = FAILED if ours_is_meant else WARNING
+        yield Fact(f"module {name}", state, f"{spec.origin} stands before ours", cure)
 
 
 def _plain(distribution: str) -> str:

@@ -6,6 +6,7 @@ Rules:
 - JSON objects begin with ``version``; their shapes are in docs/cli.md.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,15 @@ from supervision.cli.masking import masked
 
 JSON_VERSION: Final = 1
 """Grows when a field is removed or means something else; new fields may come at any time."""
+
+TOO_OLD: Final = "!"
+"""Stands after an age that is too high."""
+
+READABLE: Final = 24
+"""Columns of a terminal that a reason needs to be read."""
+
+FEWEST: Final = 3
+"""Rows that are shown however low a terminal is."""
 
 FORMATS: Final = ("table", "wide", "json", "name")
 
@@ -34,6 +44,10 @@ class Column(NamedTuple):
     title: str
     cell: Callable[[Any], str]
     wide: bool = False
+    full: Callable[[Any], str] | None = None
+    """What it shows when it is asked to be wide, where that is more."""
+    spare: bool = False
+    """Left out on a terminal where the last column would get too narrow to read."""
 
 
 def on_terminal() -> bool:
@@ -48,8 +62,19 @@ def say(text: str) -> None:
 
 def say_json(shape: dict[str, Any], *, lines: bool = False) -> None:
     """Print one JSON object; on one line when more of them follow."""
-    encoded = msgspec.json.encode({"version": JSON_VERSION, **shape})
+    encoded = msgspec.json.encode({"version": JSON_VERSION, **_opened(msgspec.to_builtins(shape))})
     say((encoded if lines else msgspec.json.format(encoded, indent=2)).decode())
+
+
+def _opened(shape: Any) -> Any:
+    """``shape`` with the parameters of its actions, which the store keeps as text, as the objects that they are."""
+    if isinstance(shape, list):
+        return [_opened(part) for part in shape]
+    if not isinstance(shape, dict):
+        return shape
+    if {"id", "params", "fence", "attempt"} <= shape.keys() and isinstance(shape["params"], str):
+        shape = {**shape, "params": msgspec.json.decode(shape["params"] or "{}")}
+    return {name: _opened(part) for name, part in shape.items()}
 
 
 def say_table(rows: Sequence[Any], columns: Sequence[Column], output: str) -> None:
@@ -68,9 +93,29 @@ def say_table(rows: Sequence[Any], columns: Sequence[Column], output: str) -> No
         say(line)
 
 
+def last_fitting(rows: Sequence[Any], columns: Sequence[Column], room: int) -> Sequence[Any]:
+    """The last of ``rows``: as many as fit into ``room`` lines of a terminal, but not less than `FEWEST`."""
+    shown = chosen(columns, "table")
+    for most in range(len(rows), FEWEST, -1):
+        if _height(rows[-most:], shown) <= room:
+            return rows[-most:]
+    return rows[-FEWEST:]
+
+
+def _height(rows: Sequence[Any], columns: Sequence[Column]) -> int:
+    table = rich_table(rows, columns)
+    if table is None:
+        return len(rows) + 1
+    from rich.console import Console  # noqa: PLC0415 # as in `say_table`
+
+    return len(Console().render_lines(table))
+
+
 def chosen(columns: Sequence[Column], output: str) -> list[Column]:
     """The columns that ``output`` asks for."""
-    return [column for column in columns if output == "wide" or not column.wide]
+    if output == "wide":
+        return [column._replace(cell=column.full or column.cell) for column in columns]
+    return [column for column in columns if not column.wide]
 
 
 class Aligned:
@@ -100,19 +145,43 @@ class Aligned:
 
 
 def rich_table(rows: Sequence[Any], columns: Sequence[Column]) -> Any:
-    """The same as a table for a terminal, or None when rich is not installed."""
+    """The same as a table for a terminal, or None when rich is not installed.
+
+    Only the last column is wrapped: half a moment or half a path on a line of its own is read as something else.
+    """
     try:
         from rich.table import Table  # noqa: PLC0415 # comes with the extra `demo`
         from rich.text import Text  # noqa: PLC0415 # as above
     except ModuleNotFoundError:
         return None
+    columns = _fitting(rows, columns, shutil.get_terminal_size().columns)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.title, overflow="fold")
+        last = column is columns[-1]
+        table.add_column(column.title, overflow="fold", no_wrap=not last, min_width=READABLE if last else None)
     for row in rows:
-        cells = (masked(_clean(column.cell(row))) or "-" for column in columns)
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+        cells = [masked(_clean(column.cell(row))) or "-" for column in columns]
+        table.add_row(*(Text(cell, style=_style(cell)) for cell in cells))
     return table
+
+
+def _fitting(rows: Sequence[Any], columns: Sequence[Column], width: int) -> list[Column]:
+    """``columns`` without as many of the spare ones as it takes for the last one to be readable."""
+    shown = list(columns)
+    widths = {
+        column.title: max(len(column.title), *(len(_clean(column.cell(row))) for row in rows), 1)
+        for column in shown[:-1]
+    }
+    for spare in [column for column in reversed(shown) if column.spare]:
+        if sum(widths[column.title] + 1 for column in shown[:-1]) + READABLE <= width:
+            break
+        shown.remove(spare)
+    return shown
+
+
+def _style(cell: str) -> str:
+    aged = cell.endswith(TOO_OLD) and cell[:1].isdigit() and " " not in cell
+    return "bold red" if aged else _STYLES.get(cell, "")
 
 
 _STYLES: Final = {
@@ -135,10 +204,19 @@ def age(milliseconds: int | None) -> str:
 
 
 def moment(milliseconds: int) -> str:
-    """A moment of the store's clock, in UTC and without blanks; empty for 0."""
+    """A moment of the store's clock, in UTC and without blanks, empty for 0; a person sees today's without the date."""
     if not milliseconds:
         return ""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    found = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    if on_terminal() and found.date() == datetime.now(UTC).date():
+        return found.strftime("%H:%M:%S.%f")[:-3]
+    return found.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def last_line(text: str) -> str:
+    """``text`` for one line of a table: of a traceback its end, which says what was wrong."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if len(lines) > 1 and _TRACEBACK in text else text
 
 
 def _clean(text: str) -> str:
@@ -147,3 +225,6 @@ def _clean(text: str) -> str:
 
 
 _TENTHS_BELOW_S: Final = 10
+
+_TRACEBACK: Final = '  File "'
+"""Stands in every traceback, also in one of which only the end was kept."""

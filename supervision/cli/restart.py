@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.exits import CONDITION_FAILED, TIMED_OUT, UNREACHABLE, USAGE, Refusal
+from supervision.cli.exits import CONDITION_FAILED, NOT_FOUND, TIMED_OUT, UNREACHABLE, USAGE, Refusal
 from supervision.cli.printing import output_option, say, say_json
-from supervision.errors import Conflict, StoreUnavailable
+from supervision.errors import Conflict, NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
-    from supervision.client import Client, Record
+    from supervision.client import ChildView, Client, Record, SupervisorView
 
 DEFAULT_WAIT_S: Final = 120.0
 """Seconds to wait for the end: four runs of half a minute, which is what an action has by default."""
+
+MOST_LISTED: Final = 10
+"""Children that a refusal lists."""
 
 
 @click.command("restart", short_help="Restart one child.")
@@ -44,7 +47,7 @@ def command(  # noqa: PLR0913 # click hands in every option
 ) -> None:
     """Restart the child at PATH: a worker runs its restart within about two seconds."""
     source = client(ctx)
-    source.get(path)  # nobody is asked about something that is not there
+    _no_supervisor(source.get(path))  # nobody is asked about something that is not there
     _confirmed(path, yes=yes)
     asked = _asked(source, path, by or getpass.getuser(), reason, request_id or uuid.uuid4().hex[:12])
     if not wait:
@@ -57,6 +60,14 @@ def command(  # noqa: PLR0913 # click hands in every option
     if ended.state != "succeeded":
         waited = f"{path}: the restart is still {ended.state} after {timeout:g} s"
         raise Refusal(waited, TIMED_OUT, "supervision doctor" if ended.state == "queued" else f"supervision get {path}")
+
+
+def _no_supervisor(found: "ChildView | SupervisorView") -> None:
+    children = [child.path for child in getattr(found, "children", ())]
+    if children:
+        what = f"{found.path} is a supervisor; restart a child of it: {', '.join(children[:MOST_LISTED])}"
+        more = f" and {len(children) - MOST_LISTED} more" if len(children) > MOST_LISTED else ""
+        raise Refusal(what + more, NOT_FOUND, f"supervision restart {children[0]}")
 
 
 def _confirmed(path: str, *, yes: bool) -> None:
@@ -75,6 +86,9 @@ def _confirmed(path: str, *, yes: bool) -> None:
 def _asked(source: "Client", path: str, by: str, reason: str, request_id: str) -> "Record":
     try:
         return source.restart(path, by=by, reason=reason, request_id=request_id)
+    except NotFound as error:  # the child is there, so it is its action that is not
+        cure = "declare one: @action on a method named 'restart'"
+        raise Refusal(f"{error}; {cure}", NOT_FOUND, f"supervision describe {path}") from error
     except Conflict as error:
         raise Refusal(str(error), CONDITION_FAILED, f"supervision describe {path}") from error
     except StoreUnavailable as error:

@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from supervision.cli.printing import Column, age, moment
+from supervision.cli.facts import TICKS_MISSED
+from supervision.cli.printing import TOO_OLD, Column, age, last_line, moment
 
 if TYPE_CHECKING:
     from supervision.client import ChildView, SupervisorView
+
+MOST_ERROR: Final = 120
+"""Characters of an error in a table; `supervision describe` has all of it."""
 
 
 class Row(NamedTuple):
@@ -22,15 +26,17 @@ class Row(NamedTuple):
     since: str = ""
     not_before: str = ""
     incident: str = ""
+    news: str = ""
+    """The reason without what counts up or down in it."""
 
     def lasting(self) -> tuple[str, ...]:
-        """What is news when it changes; an age always does."""
-        return tuple(self._replace(seen=""))
+        """What is news when it changes; an age always does, but not that it is too high."""
+        return tuple(self._replace(seen=self.seen[-1:] if self.seen.endswith(TOO_OLD) else "", reason=""))
 
 
 COLUMNS: Final[Sequence[Column]] = (
     Column("PATH", lambda row: row.path),
-    Column("KIND", lambda row: row.kind),
+    Column("KIND", lambda row: row.kind, spare=True),
     Column("STATE", lambda row: row.state),
     Column("PHASE", lambda row: row.phase),
     Column("SEEN", lambda row: row.seen),
@@ -49,18 +55,46 @@ def tree_rows(supervisors: Iterable["SupervisorView"]) -> list[Row]:
 
 def supervisor_row(seen: "SupervisorView") -> Row:
     """One supervisor."""
+    parts = [*_silence(seen), *_orders(seen), circuit_sentence(seen)]
     return Row(
         path=seen.path,
         kind="supervisor",
         state=seen.circuit,
         phase="",
-        seen=age(seen.last_tick_age_ms),
+        seen=age(seen.last_tick_age_ms) + (TOO_OLD if _silence(seen) else ""),
         action="",
-        reason=circuit_sentence(seen),
+        reason="; ".join(parts),
+        news="; ".join(map(_lasting, parts)),
         since=moment(seen.opened_at if seen.circuit != "closed" else 0),
         not_before=moment(seen.next_attempt_at if seen.circuit == "open" else 0),
         incident=seen.incident,
     )
+
+
+class Counting(str):
+    """A part of a reason that says another number with each look."""
+
+    __slots__ = ()
+
+
+def _lasting(part: str) -> str:
+    return "counting" if isinstance(part, Counting) else part
+
+
+def _silence(seen: "SupervisorView") -> list[str]:
+    since = seen.last_tick_age_ms
+    if since is None or since <= TICKS_MISSED * seen.interval_ms:
+        return []
+    return [Counting(f"no tick for {age(since)}: is a worker of supervision.ticks alive?")]
+
+
+def _orders(seen: "SupervisorView") -> list[str]:
+    mode = [] if seen.mode == "act" else [f"mode {seen.mode}"]
+    return [*mode, *_paused(seen)]
+
+
+def _paused(seen: "SupervisorView | ChildView") -> list[str]:
+    return [f"paused until {moment(seen.paused_until)}"] if seen.paused_until else []
 
 
 def circuit_sentence(seen: "SupervisorView") -> str:
@@ -76,16 +110,48 @@ def circuit_sentence(seen: "SupervisorView") -> str:
 
 def child_row(seen: "ChildView") -> Row:
     """One child."""
-    trouble = f"look failed: {seen.observation_error}" if seen.observation_error else ""
-    quarantined = f"in quarantine until {moment(seen.quarantined_until)}" if seen.quarantined else ""
+    parts = child_reasons(seen)
     return Row(
         path=seen.path,
         kind=seen.kind,
         state=seen.state or "",
         phase=seen.phase or "",
-        seen=age(seen.observed_age_ms),
+        seen=age(seen.observed_age_ms) + (TOO_OLD if seen.stale else ""),
         action=f"{seen.action.name}:{seen.action.state}" if seen.action else "",
-        reason="; ".join(part for part in (seen.reason, trouble, quarantined) if part),
+        reason="; ".join(parts),
+        news="; ".join(map(_lasting, parts)),
         since=moment(seen.since or 0),
         not_before=moment(seen.not_before),
     )
+
+
+def child_reasons(seen: "ChildView") -> list[str]:
+    """Why it is as it is, and what comes next: what its state says, and what others have to say about it."""
+    trouble = f"look failed: {seen.observation_error}" if seen.observation_error else ""
+    quarantined = f"in quarantine until {moment(seen.quarantined_until)}" if seen.quarantined else ""
+    parts = (*_paused(seen), *held(seen), seen.reason, _next_try(seen), _failure(seen), trouble, quarantined)
+    return [part for part in parts if part]
+
+
+def held(seen: "ChildView") -> list[str]:
+    """Whether what is told about a child may be from before its supervisor's circuit opened."""
+    return [f"held by the circuit ({seen.circuit})"] if seen.circuit != "closed" else []
+
+
+def _next_try(seen: "ChildView") -> str:
+    if seen.observed_at is None or seen.observed_age_ms is None or not seen.not_before:
+        return ""
+    left = seen.not_before - (seen.observed_at + seen.observed_age_ms)
+    return Counting(f"next try in {age(left)}") if left > 0 else ""
+
+
+def _failure(seen: "ChildView") -> str:
+    """How the last run ended, as long as that may be why the child is not healthy."""
+    if seen.action and seen.action.error:
+        name, error = seen.action.name, seen.action.error
+    elif seen.last_action and seen.last_action.outcome == "failed" and seen.phase != "running":
+        name, error = seen.last_action.name, seen.last_action.error
+    else:
+        return ""
+    line = last_line(error)
+    return f"{name} failed: {line if len(line) <= MOST_ERROR else line[:MOST_ERROR] + '…'}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from supervision.cli.printing import Aligned, Column, chosen, on_terminal, rich_table, say
+from supervision.cli.printing import Aligned, Column, chosen, on_terminal, rich_table, say, say_table
 from supervision.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -48,8 +48,17 @@ def watch_table(client: "Client", read: Callable[[], Sequence["Row"]], columns: 
     if on_terminal() and rich_table([], shown):
         from rich.live import Live  # noqa: PLC0415 # only where it is used
 
-        with Live(auto_refresh=False) as live:
-            watch(client, read, lambda rows: live.update(rich_table(rows, shown), refresh=True))
+        last: list[Sequence[Any]] = []
+        # A screen of its own: what is drawn there for the last time stands nowhere twice, however long it is.
+        with Live(auto_refresh=False, screen=True) as live:
+
+            def draw(rows: Sequence[Any]) -> None:
+                last[:] = [rows]
+                live.update(rich_table(rows, shown), refresh=True)
+
+            watch(client, read, draw)
+        for rows in last:
+            say_table(rows, columns, output)
         return
     aligned = Aligned(shown)
     watch(client, read, changed_only(lambda rows: _say_lines(aligned.lines(rows))))

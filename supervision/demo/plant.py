@@ -55,11 +55,10 @@ class Broker(Process):
 
     def observe(self) -> BrokerSeen:
         """The process, and its state; raises when it runs and does not answer, which is no news about it."""
-        seen = msgspec.convert(super().observe(), BrokerSeen, from_attributes=True)
+        process, state = super().observe(), None
         with suppress(ConnectionRefusedError):  # it was just started and does not listen yet
-            state = broker_status(PORTS["broker"], ANSWER_S).state if seen.running else None
-            return msgspec.structs.replace(seen, state=state)
-        return seen
+            state = broker_status(PORTS["broker"], ANSWER_S).state if process.running else None
+        return BrokerSeen(**msgspec.structs.asdict(process), state=state)
 
     def ready(self) -> bool:
         """Once it answers."""
@@ -81,11 +80,10 @@ class Dataflow(Process):
 
     def observe(self) -> DataflowSeen:
         """The process, and its connections; raises as the broker's does."""
-        seen = msgspec.convert(super().observe(), DataflowSeen, from_attributes=True)
+        process, connections = super().observe(), 0
         with suppress(ConnectionRefusedError):
-            connections = dataflow_status(PORTS["dataflow"], ANSWER_S).output_connections if seen.running else 0
-            return msgspec.structs.replace(seen, output_connections=connections)
-        return seen
+            connections = dataflow_status(PORTS["dataflow"], ANSWER_S).output_connections if process.running else 0
+        return DataflowSeen(**msgspec.structs.asdict(process), output_connections=connections)
 
     def ready(self) -> bool:
         """Once it is connected."""

@@ -16,6 +16,9 @@ from supervision.kinds import launch
 LONGEST_FILE_NAME = 200
 """Characters of an escaped path; file systems allow 255, and suffixes need room."""
 
+LAST_WORDS = 500
+"""Characters of output that an error quotes: the last lines of a traceback; the rest is in the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessFiles:
@@ -61,6 +64,17 @@ class ProcessFiles:
                 f"process {self.path!r}: the record {self.record} cannot be read ({error}); make sure that the "
                 f"process does not run, then remove this file"
             ) from error
+
+    def last_words(self) -> str:
+        """The end of the output file, in whole lines where it has several; at most `LAST_WORDS` characters."""
+        try:
+            with self.output.open("rb") as output:
+                output.seek(max(0, output.seek(0, os.SEEK_END) - 4 * LAST_WORDS))  # a character has up to four bytes
+                text = output.read().decode(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+        end = text[-LAST_WORDS:]
+        return end if end == text else end.partition("\n")[2] or end
 
 
 def file_name(path: str) -> str:

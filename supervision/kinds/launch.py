@@ -34,7 +34,7 @@ OUTPUT_LIMIT = 16 * 1024 * 1024
 """Bytes of output above which the next start begins a new file; the old one is kept once, as ``<name>.log.1``."""
 
 MARK = "CELERY_SUPERVISION_CHILD"
-"""Environment variable by which the rest of a process group is known after its leader has died."""
+"""Environment variable by which a child's processes are known when their leader died, or when they left its group."""
 
 
 class Record(NamedTuple):
@@ -47,6 +47,8 @@ class Record(NamedTuple):
     """A stop has sent its first signal: nobody may adopt this process any more."""
     mark: str = ""
     command: tuple[str, ...] = ()
+    action: str = ""
+    """The id of the action that started it: a second run of that action must not take it for an old process."""
 
     @property
     def alive(self) -> bool:
@@ -203,10 +205,8 @@ def _redirect(output: Path) -> None:
 
 def _write_own_record(path: Path, request: Mapping[str, Any]) -> None:
     own = os.getpid()
-    write_record(
-        path,
-        Record(request["fence"], own, start_identity(own), mark=request["mark"], command=tuple(request["command"])),
-    )
+    told = {"mark": request["mark"], "command": tuple(request["command"]), "action": request["action"]}
+    write_record(path, Record(request["fence"], own, start_identity(own), **told))
 
 
 def _reset_signals() -> None:

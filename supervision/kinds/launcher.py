@@ -1,4 +1,4 @@
-"""The starter's side of the launcher: run it once, hand it a request, take its answer.
+"""The starter's side of the launcher: find the program, run the launcher once, hand it a request, take its answer.
 
 Nothing is decided here. The launcher may be killed at any moment without harm, so a starter that has waited long enough
 kills it: what it had already started has its record, and the next start adopts it.
@@ -6,12 +6,15 @@ kills it: what it had already started has its record, and the next start adopts 
 
 import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from supervision.errors import ActionFailed
+from supervision.errors import ActionFailed, NotRetryable
 from supervision.kinds import launch
 
 ANSWER_MARGIN = 2.0
@@ -53,3 +56,20 @@ def ask_launcher(request: Mapping[str, object], path: str) -> dict[str, Any]:
         raise ActionFailed(f"process {path!r}: the launcher ended with {launcher.returncode} before answering: {why}")
     answer: dict[str, Any] = json.loads(said)
     return answer
+
+
+def find_program(path: str, name: str, env: Mapping[str, str], cwd: Path | None) -> str:
+    """The absolute path of the program ``name``, found before anything is started; ``path`` is the child's.
+
+    Raises:
+        NotRetryable: There is no such program.
+    """
+    if os.sep in name:
+        name = str((cwd or Path()).absolute() / name)
+    found = shutil.which(name, path=env.get("PATH", os.defpath))
+    if found is None:
+        raise NotRetryable(
+            f"process {path!r}: {name!r} is not an executable file"
+            f"{'' if os.sep in name else ' in any folder of PATH'}; install it, or name it by its whole path"
+        )
+    return os.path.abspath(found)  # noqa: PTH100 - Path.resolve would follow links, and argv[0] programs need theirs

@@ -9,6 +9,7 @@ Rules
 4. No lock is held while waiting for anything, so that a paused caller delays nobody. A stop marks its record as ending
    before the first signal: a later start then finishes that stop instead of adopting a dying process.
 5. Signals go to the whole process group, and right after the identity has been verified.
+6. Nothing is started beside living processes of the same child, in its group or outside of it (see `strays`).
 
 A service manager that ends a whole control group ends these processes too; with systemd, ``KillMode=mixed`` or
 ``process`` in the workers' unit keeps them.
@@ -16,7 +17,6 @@ A service manager that ends a whole control group ends these processes too; with
 
 import os
 import shlex
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,8 @@ from supervision.kinds import launch
 from supervision.kinds.files import ProcessFiles
 from supervision.kinds.group import signal_group, some_member, wait_until_gone
 from supervision.kinds.launch import Record
-from supervision.kinds.launcher import HOPELESS, ask_launcher
+from supervision.kinds.launcher import HOPELESS, ask_launcher, find_program
+from supervision.kinds.strays import child_mark, wait_for_strays
 from supervision.model import valid_path
 
 KILL_PATIENCE = 5.0
@@ -50,6 +51,8 @@ class ProcessStatus:
     """The start identity: equal for the same process, different for any other that ever had this pid."""
     fence: int
     """The highest fence under which this process was started, adopted or stopped; 0 if never."""
+    outdated: bool = False
+    """It runs, and was started with another command than the one that is declared now."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +93,26 @@ class ManagedProcess:
     @property
     def output_file(self) -> Path:
         """Where the process's standard output and standard error are appended."""
-        return self._files.output
+        return self.files.output
 
     @property
-    def _files(self) -> ProcessFiles:
+    def files(self) -> ProcessFiles:
+        """Where its lock, record and output are."""
         return ProcessFiles(self.folder, self.path)
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return os.environ if self.env is None else self.env
 
     def status(self) -> ProcessStatus:
         """Look, and change nothing. Takes no lock."""
-        record = self._files.read_record()
+        record = self.files.read_record()
         if record.alive:
-            return ProcessStatus(running=True, pid=record.pid, started=record.started, fence=record.fence)
+            outdated = record.command not in ((), self.command)
+            return ProcessStatus(True, record.pid, record.started, record.fence, outdated)
         return ProcessStatus(running=False, pid=None, started=None, fence=record.fence)
 
-    def start(self, fence: int, *, timeout: float) -> ProcessStatus:
+    def start(self, fence: int, *, timeout: float, action: str = "") -> ProcessStatus:
         """Make sure that it runs: a living process is adopted, else one is started.
 
         What a dead leader left of its process group, and what a stop has left half done, is ended first. The status
@@ -112,21 +121,22 @@ class ManagedProcess:
         Args:
             fence: This run's fence.
             timeout: Seconds for all of it.
+            action: The id of the action that wants it; noted when a process is started, not when one is adopted.
 
         Raises:
             Superseded: A higher fence has been here.
             Conflict: The lock was not free in time.
             NotRetryable: The command, its working folder or our folder cannot be used.
-            ActionFailed: The process could not be started for another reason.
+            ActionFailed: The process could not be started for another reason; strays are one.
         """
         deadline = time.monotonic() + timeout
-        program = self._program()
-        self._files.make_folder()
+        program = find_program(self.path, self.command[0], self._environment, self.cwd)
+        self.files.make_folder()
         while True:
-            self._end(
-                fence, (time.monotonic() + deadline) / 2, only_if=_needs_ending
-            )  # the other half is for the start
-            if self._launch(fence, program, deadline):
+            half = (time.monotonic() + deadline) / 2  # the other half is for the start
+            self._end(fence, half, only_if=_needs_ending)
+            wait_for_strays(self.files, half)
+            if self._launch(self._request(fence, program, deadline, action)):
                 return self.status()
             if time.monotonic() >= deadline:
                 raise Conflict(f"process {self.path!r}: somebody else is stopping it; try again when that has ended")
@@ -139,17 +149,28 @@ class ManagedProcess:
             Conflict: The lock was not free in time.
             ActionFailed: It is still there after SIGKILL.
         """
-        self._files.make_folder()
+        self.files.make_folder()
         self._end(fence, time.monotonic() + timeout, only_if=lambda _record: True)
         return self.status()
 
+    def restart(self, fence: int, *, action: str, stop_timeout: float, start_timeout: float) -> ProcessStatus:
+        """Stop it, then start it; a living process that an earlier run of the same ``action`` started is kept.
+
+        Raises:
+            The same as `stop` and `start`.
+        """
+        self.files.make_folder()
+        deadline = time.monotonic() + stop_timeout
+        self._end(fence, deadline, only_if=lambda record: not (record.alive and action and record.action == action))
+        return self.start(fence, timeout=start_timeout, action=action)
+
     def _end(self, fence: int, deadline: float, *, only_if: Callable[[Record], bool]) -> None:
-        if not only_if(self._files.read_record()):
+        if not only_if(self.files.read_record()):
             return
         with self._claimed(fence, deadline) as record:
             if not only_if(record):  # somebody else was faster
                 return
-            launch.write_record(self._files.record, record._replace(fence=fence, ending=True))
+            launch.write_record(self.files.record, record._replace(fence=fence, ending=True))
             # A stopped process handles SIGTERM only when it is continued.
             signal_group(record, SIGTERM, SIGCONT)
         if not wait_until_gone(record, deadline):
@@ -166,20 +187,20 @@ class ManagedProcess:
 
     @contextmanager
     def _claimed(self, fence: int, deadline: float) -> Iterator[Record]:
-        lock = launch.take_lock(self._files.lock, deadline)
+        lock = launch.take_lock(self.files.lock, deadline)
         if lock is None:
             raise self._locked()
         try:
-            record = self._files.read_record()
+            record = self.files.read_record()
             if fence < record.fence:
                 raise self._superseded(fence, record.fence)
             yield record
         finally:
             launch.release_lock(lock)
 
-    def _launch(self, fence: int, program: str, deadline: float) -> bool:
+    def _launch(self, request: Mapping[str, object]) -> bool:
         """Whether the launcher adopted or started; False if it met a process that is being stopped."""
-        answer = ask_launcher(self._request(fence, program, deadline), self.path)
+        answer = ask_launcher(request, self.path)
         match answer:
             case {"outcome": "started" | "adopted"}:
                 return True
@@ -188,48 +209,35 @@ class ManagedProcess:
             case {"outcome": "locked"}:
                 raise self._locked()
             case {"outcome": "superseded", "fence": int(newer)}:
-                raise self._superseded(fence, newer)
+                raise self._superseded(request["fence"], newer)
             case {"outcome": "failed", "reason": reason, "errno": number}:
                 kind = NotRetryable if number in HOPELESS else ActionFailed
                 raise kind(f"process {self.path!r}: {shlex.join(self.command)} could not be started: {reason}")
             case _:
                 raise ActionFailed(f"process {self.path!r}: the launcher answered {answer!r}, which is no outcome")
 
-    def _request(self, fence: int, program: str, deadline: float) -> dict[str, object]:
+    def _request(self, fence: int, program: str, deadline: float, action: str) -> dict[str, object]:
         return {
             "fence": fence,
             "file": program,
             "command": self.command,
-            "env": dict(os.environ if self.env is None else self.env),
+            "env": dict(self._environment),
             "cwd": None if self.cwd is None else str(self.cwd),
-            "mark": uuid.uuid4().hex,
+            "mark": f"{child_mark(self.files)}{uuid.uuid4().hex}",
+            "action": action,
             "patience": max(0.0, deadline - time.monotonic()),
-            "lock": str(self._files.lock),
-            "record": str(self._files.record),
-            "output": str(self._files.output),
+            "lock": str(self.files.lock),
+            "record": str(self.files.record),
+            "output": str(self.files.output),
         }
-
-    def _program(self) -> str:
-        """The absolute path of what the command names, found before anything is started."""
-        name = self.command[0]
-        if os.sep in name:
-            name = str((self.cwd or Path()).absolute() / name)
-        environment = os.environ if self.env is None else self.env
-        found = shutil.which(name, path=environment.get("PATH", os.defpath))
-        if found is None:
-            raise NotRetryable(
-                f"process {self.path!r}: {self.command[0]!r} is not an executable file"
-                f"{'' if os.sep in name else ' in any folder of PATH'}; install it, or name it by its whole path"
-            )
-        return os.path.abspath(found)  # noqa: PTH100 - Path.resolve would follow links, and argv[0] programs need theirs
 
     def _locked(self) -> Conflict:
         return Conflict(
-            f"process {self.path!r}: the lock {self._files.lock} was not free in time; somebody else starts or stops "
+            f"process {self.path!r}: the lock {self.files.lock} was not free in time; somebody else starts or stops "
             f"this process, or was paused while doing so; try again"
         )
 
-    def _superseded(self, fence: int, newer: int) -> Superseded:
+    def _superseded(self, fence: object, newer: int) -> Superseded:
         return Superseded(f"process {self.path!r}: fence {fence} is old, fence {newer} has been here; nothing was done")
 
 

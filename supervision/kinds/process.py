@@ -3,7 +3,8 @@
     Process("pump", [sys.executable, "-m", "plant.pump"])
 
 It survives the worker that started it, is known by pid and start time together, and writes its output to a file. The
-workers that observe it and act on it must run on its machine.
+workers that observe it and act on it must run on its machine. A changed command is applied by a restart, which somebody
+must ask for: workers of the old and of the new declaration would otherwise restart it in turns.
 """
 
 import os
@@ -16,7 +17,9 @@ import msgspec
 from supervision.actions import ActionSpec, Run, action
 from supervision.child import RESTART, RESTART_CHILD, Child, state
 from supervision.errors import ActionFailed
-from supervision.kinds.managed import ManagedProcess
+from supervision.kinds.folders import default_folder
+from supervision.kinds.managed import ManagedProcess, ProcessStatus
+from supervision.kinds.strays import why_it_ended
 from supervision.model import Do, Go, Move, Phase, Snapshot, Stay
 
 START_TIMEOUT_S = 10.0
@@ -24,6 +27,9 @@ START_TIMEOUT_S = 10.0
 
 STOP_TIMEOUT_S = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+
+ALIVE_S = 0.3
+"""Seconds that a process without its own `Process.ready` must stay alive: most that cannot work end sooner."""
 
 _SPARE_S = 5.0
 """What an action may take beyond the waits that it consists of."""
@@ -45,11 +51,15 @@ class ProcessDesired(msgspec.Struct, frozen=True):
 
 
 class ProcessObserved(msgspec.Struct, frozen=True):
-    """What the operating system says: ``started`` tells one process from another with the same pid."""
+    """What the operating system says: ``started`` tells one process from another with the same pid.
+
+    ``outdated`` says that it was started with another command than the one that is declared now.
+    """
 
     running: bool
     pid: int | None = None
     started: str | None = None
+    outdated: bool = False
 
 
 class Process(Child):
@@ -109,10 +119,10 @@ class Process(Child):
         starts, stops = _TIMEOUT_PARTS[action]
         return found.called(action, timeout=_SPARE_S + starts * self.start_timeout + stops * self.stop_timeout)
 
-    def observe(self) -> object:
+    def observe(self) -> ProcessObserved:
         """Ask the operating system."""
         status = self._managed.status()
-        return ProcessObserved(status.running, status.pid, status.started)
+        return ProcessObserved(status.running, status.pid, status.started, status.outdated)
 
     def ready(self) -> bool:
         """Whether a process that was just started can do its work; asked until it can, or until ``start_timeout``."""
@@ -137,7 +147,10 @@ class Process(Child):
         """Running, and meant to."""
         if not seen.desired.running:
             return Go("stopping", "no longer wanted")
-        return Stay(f"pid {seen.observed.pid}") if seen.observed.running else Go("starting", "its process is gone")
+        if not seen.observed.running:
+            return Go("starting", "its process is gone")
+        apply = f", started with an earlier command; apply it with: supervision restart {self.path}"
+        return Stay(f"pid {seen.observed.pid}{apply if seen.observed.outdated else ''}")
 
     @state(Phase.STOPPING)
     def stopping(self, seen: Snapshot) -> Move:
@@ -147,8 +160,7 @@ class Process(Child):
     @action
     def start(self, run: Run) -> None:
         """Start the process unless it runs, and wait until it is ready."""
-        self._managed.start(run.fence, timeout=self.start_timeout)
-        self._wait_until_ready()
+        self._wait_until_ready(self._managed.start(run.fence, timeout=self.start_timeout, action=run.id))
 
     @action
     def stop(self, run: Run) -> None:
@@ -157,15 +169,25 @@ class Process(Child):
 
     @action(RESTART)
     def restart(self, run: Run) -> None:
-        """Stop the process if it runs, start it, and wait until it is ready."""
-        self._managed.stop(run.fence, timeout=self.stop_timeout)
-        self._managed.start(run.fence, timeout=self.start_timeout)
-        self._wait_until_ready()
+        """Stop the process if it runs, start it, and wait until it is ready; a run that is repeated does so once."""
+        self._wait_until_ready(
+            self._managed.restart(
+                run.fence, action=run.id, stop_timeout=self.stop_timeout, start_timeout=self.start_timeout
+            )
+        )
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + self.start_timeout
-        while not self.ready():
-            if time.monotonic() > deadline:
+    def _wait_until_ready(self, begun: ProcessStatus) -> None:
+        begin = time.monotonic()
+        deadline = begin + self.start_timeout
+        settled = begin if type(self).ready is not Process.ready else begin + min(ALIVE_S, self.start_timeout)
+        while True:
+            ready = self.ready()
+            # After the question: an answer may be that of another process, which ours could not take the port from.
+            if begun.started is None or self._managed.status().started != begun.started:
+                raise why_it_ended(self._managed.files)
+            if ready and time.monotonic() >= settled:
+                return
+            if not ready and time.monotonic() > deadline:
                 raise ActionFailed(
                     f"{self.path}: started, but not ready within {self.start_timeout:g} s; its output: {self.output}"
                 )
@@ -175,10 +197,3 @@ class Process(Child):
 def _inherited() -> Mapping[str, str]:
     """This process's environment without Celery's remapped SIGTERM, which would change what stopping a child means."""
     return {name: value for name, value in os.environ.items() if name != "REMAP_SIGTERM"}
-
-
-def default_folder() -> Path:
-    """``$SUPERVISION_FOLDER/processes``, or the user's state folder (XDG) when that is not set."""
-    state_home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    folder = os.environ.get("SUPERVISION_FOLDER") or f"{state_home}/supervision"
-    return Path(folder).expanduser() / "processes"

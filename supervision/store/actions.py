@@ -17,6 +17,9 @@ from supervision.store.ticks import wish
 GRACE_MS = round(HARD_LIMIT_EXTRA_S * 1000) + 2_000
 """Time after the soft limit at which a run without an end is taken to be dead: the hard limit, and 2 s to report."""
 
+PROBE_LEASE_MS = 30_000
+"""How old a restart probe may be when it is started: later, the child may long have healed, or be another one."""
+
 KEEP_S = 24 * 3600
 """How long the record of an ended action can be asked for."""
 
@@ -71,7 +74,7 @@ class Actions:
         answer = self._scripts.run(
             "start",
             [keys.action(action_id), keys.fence, keys.due, keys.events, keys.counters],
-            [action_id, GRACE_MS],
+            [action_id, GRACE_MS, PROBE_LEASE_MS],
         )
         return _record(answer[2:]) if answer[0] == b"run" else str(answer[1].decode())
 
@@ -80,7 +83,8 @@ class Actions:
     ) -> Ended:
         """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left.
 
-        The third outcome, dead, is a sweep's: failed, but only if the deadline is over, by the store's clock.
+        Two outcomes are a sweep's, and mean failed if the store's clock agrees, else nothing is done and the answer is
+        alive: dead, for a run beyond its deadline, and expired, for a restart probe that nobody started in time.
         """
         keys = self._keys
         own = (keys.of(record.supervisor, what) for what in ("flight", "last"))
@@ -93,7 +97,7 @@ class Actions:
                 keys.of(record.supervisor, "control"),
                 *(keys.outbox, keys.entries, keys.events, keys.counters),
             ],
-            [record.id, record.fence, outcome, plain(error), int(retry), delay_ms, KEEP_S],
+            [record.id, record.fence, outcome, plain(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS],
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
 

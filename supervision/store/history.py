@@ -51,7 +51,9 @@ class History:
 
     def trim(self, keep_ms: int = KEEP_MS) -> int:
         """Remove what is older, except for the records of open incidents; answers how many."""
-        return int(self._scripts.run("trim", [self._keys.events, self._keys.incidents], [keep_ms]))
+        return int(
+            self._scripts.run("trim", [self._keys.events, self._keys.incidents, self._keys.supervisors], [keep_ms])
+        )
 
 
 def past(record: tuple[bytes, dict[bytes, bytes]]) -> Past:

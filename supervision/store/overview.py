@@ -13,16 +13,18 @@ import msgspec
 
 from supervision.circuit import Circuit
 from supervision.model import ChildRecord, LastAction
+from supervision.orders import WHOLE, Orders
 from supervision.store.actions import Actions, Record
 from supervision.store.connection import translated
 from supervision.store.history import Past
 from supervision.store.keys import Keys
+from supervision.store.orders import orders_in
 from supervision.store.places import Place
-from supervision.store.registry import DeclaredChild, DeclaredSupervisor
+from supervision.store.registry import DeclaredSupervisor
 from supervision.store.scripts import Scripts
 from supervision.store.ticks import Desired
 
-_HASHES = ("control", "records", "seen", "errors", "flight")
+_HASHES = ("control", "records", "seen", "errors", "flight", "last", "orders")
 
 Hash = dict[bytes, bytes]
 
@@ -32,7 +34,9 @@ class ChildView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state``, ``phase`` and ``since`` are None until the first tick, ``observed_at`` until the first good look;
     ``observation_error`` is why the last look failed, empty when it was good.
-    ``action`` is the one in flight. ``not_before`` (0 for none) is when the next action may be given.
+    ``action`` is the one in flight. ``not_before`` (0 for none) is when the next action may be given, ``paused_until``
+    (0 for not at all) when its pause or its supervisor's ends. ``stale``: its last good look is too old to go by.
+    ``circuit`` is its supervisor's: while that is not closed, the child may be held in the state that it was in.
     """
 
     path: str
@@ -45,17 +49,22 @@ class ChildView(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: int | None
     observed_age_ms: int | None
     observation_error: str
+    stale: bool
+    circuit: str
     action: Record | None
+    last_action: LastAction | None
     not_before: int
     quarantined: bool
     quarantined_until: int
+    paused_until: int
 
 
 class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     """One supervisor at the moment ``at``; times are store milliseconds, 0 is never.
 
     ``attempts`` of ``max_attempts`` restarts were used in this ``incident`` (empty: none), and ``check``, ``child`` and
-    ``reason`` say what opened the circuit. ``last_tick_age_ms`` is None until the first tick.
+    ``reason`` say what opened the circuit. ``last_tick_age_ms`` is None until the first tick. ``mode`` and
+    ``paused_until`` are what people have ordered.
     """
 
     path: str
@@ -73,18 +82,24 @@ class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     last_tick_at: int | None
     last_tick_age_ms: int | None
+    mode: str
+    paused_until: int
     checks: tuple[str, ...]
     children: tuple[ChildView, ...]
 
 
 class ChildDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A child and its documents; ``desired_revision`` is 0 while ``desired`` is as declared. Events: oldest first."""
+    """A child and its documents; ``desired_revision`` is 0 while ``desired`` is as declared. Events: oldest first.
+
+    ``desired_refused`` says that the code cannot read the document of this revision, and goes by the declared one.
+    """
 
     child: ChildView
     states: dict[str, str]
     actions: tuple[str, ...]
     desired: Any
     desired_revision: int
+    desired_refused: bool
     observed: Any
     last_action: LastAction | None
     events: tuple[Past, ...]
@@ -111,6 +126,7 @@ class Overview:
         found = dict(zip(_HASHES[1:], hashes, strict=True))
         actions = self._in_flight(found["flight"].values())
         circuit = _decoded(control.get(b"circuit"), Circuit) or Circuit()
+        orders = orders_in(found["orders"])
         ticked = _last_tick(control, declared.interval_ms, at)
         return SupervisorView(
             path=declared.name,
@@ -128,20 +144,22 @@ class Overview:
             epoch=int(control.get(b"epoch", 0)),
             last_tick_at=ticked,
             last_tick_age_ms=_age(ticked, at),
+            mode=orders.mode.value,
+            paused_until=orders.paused_until(WHOLE, at),
             checks=declared.checks,
             children=tuple(
-                _child_view(declared.name, name, declared=child, found=found, actions=actions, at=at)
-                for name, child in declared.children.items()
+                _child_view(declared, name, found=found, actions=actions, orders=orders, circuit=circuit, at=at)
+                for name in declared.children
             ),
         )
 
     def described(self, place: Place, seen: ChildView, events: Iterable[Past]) -> ChildDescription:
         """A child that was ``seen`` with its documents: what it should be, what was seen, how its last action ended."""
         pipeline = self._client.pipeline(transaction=True)
-        for what in ("desired", "observed", "last"):
+        for what in ("desired", "observed", "last", "records"):
             pipeline.hget(self._keys.of(place.supervisor.name, what), place.name)
         with translated("documents"):
-            desired, observed, last = pipeline.execute()
+            desired, observed, last, record = pipeline.execute()
         stored = _decoded(desired, Desired) or Desired(0, place.child.desired)
         return ChildDescription(
             child=seen,
@@ -149,6 +167,9 @@ class Overview:
             actions=tuple(place.child.actions),
             desired=msgspec.json.decode(stored.document),
             desired_revision=stored.revision,
+            desired_refused=bool(
+                record and stored.revision and _decoded(record, ChildRecord).refused == stored.revision
+            ),
             observed=msgspec.json.decode(observed) if observed else None,
             last_action=_decoded(last, LastAction),
             events=tuple(events),
@@ -176,12 +197,13 @@ class Overview:
 
 
 def _child_view(  # noqa: PLR0913 # all that is known about one child
-    supervisor: str,
+    declared: DeclaredSupervisor,
     name: str,
     *,
-    declared: DeclaredChild,
     found: Mapping[str, Hash],
     actions: Mapping[bytes, Record],
+    orders: Orders,
+    circuit: Circuit,
     at: int,
 ) -> ChildView:
     key = name.encode()
@@ -191,9 +213,9 @@ def _child_view(  # noqa: PLR0913 # all that is known about one child
     _, _, error = found["errors"].get(key, b"").decode().partition(":")
     until = record.quarantined_until if record else 0
     return ChildView(
-        path=f"{supervisor}/{name}",
-        kind=declared.kind,
-        supervisor=supervisor,
+        path=f"{declared.name}/{name}",
+        kind=declared.children[name].kind,
+        supervisor=declared.name,
         state=record.state if record else None,
         phase=record.phase.value if record else None,
         reason=record.reason if record else "no tick has seen it yet",
@@ -201,10 +223,14 @@ def _child_view(  # noqa: PLR0913 # all that is known about one child
         observed_at=observed_at,
         observed_age_ms=_age(observed_at, at),
         observation_error=error,
+        stale=observed_at is not None and at - observed_at > declared.stale_after_ms,
+        circuit=circuit.state.value,
         action=actions.get(found["flight"].get(key, b"")),
+        last_action=_decoded(found["last"].get(key), LastAction),
         not_before=record.not_before if record else 0,
         quarantined=at < until,
         quarantined_until=until,
+        paused_until=orders.paused_until(name, at),
     )
 
 

@@ -5,6 +5,7 @@ from supervision.store.connection import connect
 from supervision.store.history import History
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
 from supervision.store.observations import Observations
+from supervision.store.orders import OrderBook
 from supervision.store.outbox import Outbox
 from supervision.store.registry import Registry
 from supervision.store.scripts import Scripts
@@ -21,6 +22,7 @@ class Store:
         self.ticks = Ticks(self.scripts, self.keys)
         self.observations = Observations(self.scripts, self.keys)
         self.actions = Actions(self.scripts, self.keys)
+        self.orders = OrderBook(self.scripts, self.keys)
         self.outbox = Outbox(self.scripts, self.keys)
         self.history = History(self.scripts, self.keys)
         self.registry = Registry(self.scripts, self.keys)

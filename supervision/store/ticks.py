@@ -14,6 +14,7 @@ from supervision.errors import InvalidDocument
 from supervision.model import ChildRecord, Event, LastAction, Observation, Reservation, Update
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
+from supervision.store.orders import orders_in
 from supervision.store.outbox import Entry, entries
 from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
@@ -31,7 +32,7 @@ UPDATES_PER_SLICE = 250
 
 _T = TypeVar("_T")
 
-_HASHES = ("control", "records", "desired", "observed", "seen", "flight", "last")
+_HASHES = ("control", "records", "desired", "observed", "seen", "flight", "last", "orders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Ticks:
             epoch=claim.epoch,
             circuit=_decoded(control.get(b"circuit"), Circuit) or Circuit(),
             children={name: _child_view(child, found) for name, child in supervisor.children.items()},
+            orders=orders_in(found["orders"]),
         )
 
     def read(self, supervisor: str) -> list[dict[bytes, bytes]]:
@@ -106,6 +108,7 @@ class Ticks:
                 [
                     *(keys.of(name, what) for what in ("control", "records", "flight")),
                     *(keys.fence, keys.due, keys.outbox, keys.entries, keys.events, keys.counters, keys.incidents),
+                    keys.of(name, "orders"),
                     *(keys.action(wish.id) for wish in wishes),
                 ],
                 [
@@ -120,6 +123,7 @@ class Ticks:
                             "incident_since": circuit.opened_at if circuit and circuit.incident else 0,
                             "events": [_event(event) for event in plan.events] if first else [],
                             "counters": _counters(name, plan) if first else [],
+                            "reset": plan.reset if first else "",
                             "updates": [_packed(update) for update in updates],
                         }
                     )
@@ -162,7 +166,7 @@ def _counters(supervisor: str, plan: Plan) -> list[str]:
 
 def _child_view(child: Child, found: Mapping[str, dict[bytes, bytes]]) -> ChildView:
     name = child.name.encode()
-    desired, revision = _desired(child, found["desired"].get(name))
+    desired, revision, misfit = _desired(child, found["desired"].get(name))
     return ChildView(
         child=child,
         record=_decoded(found["records"].get(name), ChildRecord),
@@ -171,6 +175,7 @@ def _child_view(child: Child, found: Mapping[str, dict[bytes, bytes]]) -> ChildV
         observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
         in_flight=found["flight"].get(name, b"").decode(),
         last_action=_decoded(found["last"].get(name), LastAction),
+        misfit=misfit,
     )
 
 
@@ -181,15 +186,16 @@ class Desired(msgspec.Struct, frozen=True):
     document: msgspec.Raw
 
 
-def _desired(child: Child, stored: bytes | None) -> tuple[Any, int]:
-    """What the child should be: set at run time, or as declared; one that no longer fits the code counts as not set."""
+def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
+    """What the child should be: set at run time, or as declared; one that does not fit the code is as if not set."""
     if stored is None:
-        return child.desired, 0
+        return child.desired, 0, ""
     found = msgspec.json.decode(stored, type=Desired)
     try:
-        return documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired"), found.revision
-    except InvalidDocument:
-        return child.desired, found.revision
+        fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
+    except InvalidDocument as error:
+        return child.desired, found.revision, plain(str(error))
+    return fitting, found.revision, ""
 
 
 def _observation(child: Child, document: bytes | None, mark: bytes | None) -> Observation | None:

@@ -118,11 +118,19 @@ def test_what_is_old_is_trimmed(store: Store) -> None:
 def test_records_since_an_open_incident_began_are_not_trimmed(store: Store) -> None:
     age(store, 60_000)
     age(store, 40_000)
+    store.registry.declare(plant())
     ask(store).hset(store.keys.incidents, "plant", now(store) - 50_000)
     assert store.history.trim(30_000) == 1
     assert len(list(store.history.since())) == 1
     ask(store).hdel(store.keys.incidents, "plant")
     assert store.history.trim(30_000) == 1
+
+
+def test_the_incident_of_a_supervisor_that_is_gone_keeps_nothing(store: Store) -> None:
+    age(store, 60_000)
+    ask(store).hset(store.keys.incidents, "gone", now(store) - 50_000_000)
+    assert store.history.trim(30_000) == 1
+    assert ask(store).hgetall(store.keys.incidents) == {}
 
 
 def test_trimming_an_empty_history_is_nothing(runtime: Runtime) -> None:

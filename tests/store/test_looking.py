@@ -239,3 +239,19 @@ def test_children_of_two_supervisors_may_have_one_name(gate: threading.Event) ->
     other = list(Supervisor("annex", [Lamp("lamp")]).children.values())
     list(looker.look(placed(hanging), SHORT_S))
     assert errors(looker.look(other, WIDE_S)) == {"lamp": ""}
+
+
+class Slow(Lamp):
+    def observe(self) -> LampSeen:
+        time.sleep(SHORT_S / 2)  # what is slow here is the thing that is looked at
+        return LampSeen(on=True)
+
+
+@pytest.mark.usefixtures("gate")
+def test_a_crowd_too_slow_for_one_look_is_seen_in_turn() -> None:
+    crowd = placed(*(Slow(f"slow-{i}") for i in range(4 * MAX_THREADS)))
+    looker, seen = Looker(), set[str]()
+    for _ in range(6):
+        for batch in looker.look(crowd, SHORT_S):
+            seen |= {sight.child for sight in batch.sights if not sight.error}
+    assert seen == {child.name for child in crowd}

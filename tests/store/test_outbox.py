@@ -1,6 +1,6 @@
 """The outbox: what was decided and could not be sent is sent later."""
 
-from lamps import Post, ask, everything, forget_slot, plant, reserved, seen, sight
+from lamps import Post, ask, everything, forget_slot, now, plant, reserved, seen, sight
 
 from supervision.runtime import UNPUBLISHED_MS, Runtime
 from supervision.store.outbox import MOST_PER_SCRIPT, MOST_PER_SWEEP, Entry
@@ -80,6 +80,13 @@ def test_what_the_broker_refused_is_sent_when_it_is_back(runtime: Runtime, store
 def test_a_sweep_leaves_alone_what_is_being_published(runtime: Runtime, store: Store, post: Post) -> None:
     reserved(store)
     assert UNPUBLISHED_MS > 0
-    ask(store).zadd(store.keys.outbox, {"act:a:1": 2**50})
+    ask(store).zadd(store.keys.outbox, {"act:a:1": now(store) + 900})
     assert runtime.sweep_outbox() == 0
     assert post.taken == []
+
+
+def test_what_was_written_before_the_clock_was_set_back_is_sent(runtime: Runtime, store: Store, post: Post) -> None:
+    reserved(store)
+    ask(store).zadd(store.keys.outbox, {"act:a:1": now(store) + 3_600_000})
+    assert runtime.sweep_outbox() == 1
+    assert [entry.subject for entry in post.taken] == ["a"]

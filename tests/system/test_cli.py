@@ -142,7 +142,8 @@ def test_json_keeps_its_shape(shell: Shell) -> None:
     assert set(item["action"]) == fields("action")
     described = shell.json("describe", RED)
     assert set(described) == {
-        *("version", "child", "states", "actions", "desired", "desired_revision", "observed", "last_action", "events")
+        *("version", "child", "states", "actions", "desired", "desired_revision", "observed", "last_action", "events"),
+        "desired_refused",
     }
     assert described["desired"] == {"brightness": 7}
     assert set(described["events"][-1]) == fields("event")  # type: ignore[index]  # JSON
@@ -176,7 +177,103 @@ def test_events_are_those_of_the_subject_since_a_moment(shell: Shell) -> None:
     ids = shell("events", "-o", "name").split()
     assert shell("events", "-o", "name", "--since", ids[-3]).split() == ids[-2:]
     assert shell("events", "-o", "name", "--since", "0s").split() == []
-    assert "needs an event's id" in shell("events", "--since", "noon", status=2)
+    refusal = shell("events", "--since", "noon", status=2)
+    assert "--since noon: needs an event's id, or how long ago: 30s, 10m" in refusal
+    assert "Try: supervision events --since 10m" in refusal
+
+
+def opened(runtime: Runtime) -> None:
+    """A circuit that is open because green is off and red is not; green's record still says lit."""
+    Lamp.real["green"] = False
+    while runtime.collect(LINE) is None:
+        pass
+    until(lambda: runtime.tick(LINE) in {"done", "again"})
+
+
+def test_a_child_that_an_open_circuit_holds_is_not_shown_as_if_that_were_its_state(
+    shell: Shell, runtime: Runtime
+) -> None:
+    assert "held" not in shell("tree")
+    opened(runtime)
+    held = "held by the circuit (open); it is on"
+    for command in (("tree",), ("get", GREEN), ("get", GREEN, "-o", "wide"), ("describe", GREEN)):
+        assert held in shell(*command)
+    assert shell.json("get", GREEN)["items"][0]["circuit"] == "open"  # type: ignore[index]  # JSON
+    assert states(shell, 1)[f"circuit of {LINE}"] == "warning"
+
+
+def test_what_was_seen_too_long_ago_is_marked_and_so_is_a_supervisor_without_ticks(
+    shell: Shell, runtime: Runtime
+) -> None:
+    now = runtime.store.client.time()[0] * 1000  # type: ignore[index]  # sync client
+    runtime.store.client.hset(runtime.store.keys.of(LINE, "seen"), "red", f"1:{now - 900_000}")
+    runtime.store.client.hset(runtime.store.keys.of(LINE, "control"), "epoch", now - 50_000)
+    supervisor, red, green = shell("tree").splitlines()[1:4]
+    assert re.search(
+        r" 5\ds! .*no tick for 5\ds: is a worker of supervision.ticks alive\?; checks: lamps_agree", supervisor
+    )
+    assert re.search(r" 15m0\ds! ", red)
+    assert "!" not in green
+
+
+def changed(runtime: Runtime, child: str, what: str, **fields: object) -> None:
+    """Write ``fields`` into what the store keeps about one child."""
+    key = runtime.store.keys.of(LINE, what)
+    stored = json.loads(runtime.store.client.hget(key, child) or "{}")  # type: ignore[arg-type]  # sync client
+    runtime.store.client.hset(key, child, json.dumps({**stored, **fields}))
+
+
+def test_a_child_that_waits_says_for_what_and_why(shell: Shell, runtime: Runtime) -> None:
+    now = runtime.store.client.time()[0] * 1000  # type: ignore[index]  # sync client
+    trace = (
+        'Traceback (most recent call last):\n  File "lamp.py", line 1, in x\n    1/0\n    ~^~\nOSError: no current\n'
+    )
+    changed(runtime, "red", "last", id="a", name="switch_on", outcome="failed", ended=now, error=trace)
+    assert "failed" not in shell("get", RED)  # it is healthy: how it got there is history
+    changed(runtime, "red", "records", state="off", phase="stopped", reason="it is off", not_before=now + 59_000)
+    reason = shell("get", RED).splitlines()[1]
+    assert re.search(r"it is off; next try in 5\ds; switch_on failed: OSError: no current$", reason)
+    assert "(most recent call last)" in shell("describe", RED)
+
+
+def test_events_show_the_end_of_a_traceback_and_all_of_it_when_asked(shell: Shell, runtime: Runtime) -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "lamp.py", line 1, in x\n    1/0\n    ~^~\nOSError: no current\n'
+    )
+    fields = {"at": 1, "kind": "fault", "subject": RED, "before": "", "after": "", "reason": trace, "attempt": 0}
+    runtime.store.client.xadd(runtime.store.keys.events, {**fields, "actor": "tick", "epoch": 1})
+    assert shell("events", RED).splitlines()[-1].endswith("OSError: no current")
+    assert "^" not in shell("events", RED) + shell("describe", RED)
+    assert "1/0 ~^~ OSError" in shell("events", RED, "-o", "wide")
+    assert shell.json("events", RED)["events"][-1]["reason"] == trace  # type: ignore[index]  # JSON
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_on_a_narrow_terminal_only_the_last_column_is_wrapped(shell: Shell, columns: int) -> None:
+    shell.environment |= {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24"}
+    for command in ("tree", "events", f"describe {RED}", f"describe {LINE}"):
+        text = shell.run("script", "-qec", f"{SUPERVISION} {command}", "/dev/null", stdin="").stdout
+        lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+        title = next(line for line in lines if "REASON" in line)
+        table = lines[lines.index(title) + 1 :]
+        assert max(map(len, lines)) <= columns
+        whole = r"\d\d:\d\d:\d\d\.\d{3} " if title.startswith("TIME") else rf"{LINE}(/\w+)? "
+        assert table
+        assert all(re.match(whole, line) or not line[: title.index("REASON")].strip() for line in table), table
+
+
+def test_describe_on_a_terminal_keeps_its_facts_in_sight(shell: Shell, runtime: Runtime) -> None:
+    for number in range(30):
+        fields = {"at": 1, "kind": "action", "subject": MOON, "before": "", "after": str(number), "reason": "r"}
+        runtime.store.client.xadd(runtime.store.keys.events, {**fields, "attempt": 0, "actor": "tick", "epoch": 1})
+    shell.environment |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24"}
+    command = f"{SUPERVISION} describe {MOON}"
+    lines = shell.run("script", "-qec", command, "/dev/null", stdin="").stdout.splitlines()
+    assert len(lines) < 24
+    assert lines[0].startswith("Path:")
+    assert any(f"more: supervision events {MOON}" in line for line in lines)
+    assert len(shell.run("script", "-qec", f"{command} --events 30", "/dev/null", stdin="").stdout.splitlines()) > 30
+    assert len(shell("describe", MOON).splitlines()) > 24
 
 
 # --- following
@@ -237,6 +334,7 @@ def test_a_restart_asks_where_somebody_can_answer_and_needs_yes_elsewhere(shell:
 def test_a_restart_records_who_and_why(shell: Shell) -> None:
     (action,) = [shell.json("restart", RED, "--yes", "--by", "ann", "--reason", "it flickers")["action"]]
     assert (action["actor"], action["reason"], action["state"]) == ("ann", "it flickers", "queued")  # type: ignore[index]  # JSON
+    assert action["params"] == {}  # type: ignore[index]  # JSON
     assert rows(shell("events", RED))[-1][5:] == ["ann", "restart_child:", "it", "flickers"]
     assert shell.json("restart", GREEN, "--yes")["action"]["actor"] != ""  # type: ignore[index]  # JSON
 
@@ -278,6 +376,65 @@ def test_a_second_restart_is_refused_until_the_first_has_ended(shell: Shell) -> 
     assert shell("restart", RED, "--yes", "-o", "name", "--request-id", "r1").strip() == first
 
 
+# --- ordering
+
+
+def test_a_document_is_set_from_an_argument_or_the_standard_input_once_per_revision(shell: Shell) -> None:
+    assert shell.json("set", RED, '{"brightness": 3}', "--revision", 0) == {"version": 1, "path": RED, "revision": 1}
+    refusal = shell("set", RED, '{"brightness": 4}', "--revision", 0, status=1)
+    assert "is at revision 1, not 0" in refusal
+    assert f"Try: supervision describe {RED}" in refusal
+    done = shell.run(SUPERVISION, "set", RED, "-", "--revision", 1, stdin='{"brightness": 5}')
+    assert done.stdout == f"{RED}: desired document set, revision 2\n", done
+    assert shell.json("describe", RED)["desired"] == {"brightness": 5}
+    assert "is not JSON" in shell("set", RED, "{", status=2)
+    assert "needs a mapping" in shell("set", RED, "[]", status=2)
+    shell("set", LINE, "{}", status=3)
+
+
+def test_a_mode_is_shown_wherever_the_supervisor_is(shell: Shell) -> None:
+    assert "mode" not in shell("get", LINE)
+    assert shell("mode", LINE, "observe", "--by", "ann", "--reason", "first week") == f"{LINE}: mode observe\n"
+    assert "mode observe; checks: lamps_agree" in shell("tree")
+    assert re.search(r"^Mode: +observe$", shell("describe", LINE), re.MULTILINE)
+    assert rows(shell("events", LINE))[-1][1:] == ["order", LINE, "act", "observe", "ann", "first", "week"]
+    assert shell.json("get", LINE)["items"][0]["mode"] == "observe"  # type: ignore[index]  # JSON
+    shell("mode", LINE, "asleep", status=2)
+    assert "is a child" in shell("mode", RED, "off", status=3)
+
+
+def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> None:
+    assert f"Try: supervision pause {RED} --for 10m" in shell("pause", RED, status=2)
+    shell("pause", RED, "--for", "10m", "--until", "2026-05-01", status=2)
+    shell("pause", RED, "--for", "ten", status=2)
+    shell("pause", RED, "--until", "noon", status=2)
+    assert "a pause ends within 30 d" in shell("pause", RED, "--until", "2001-01-01T00:00:00Z", status=2)
+    until = shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"]
+    assert shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"] == until
+    assert shell.json("get", RED)["items"][0]["paused_until"] == until  # type: ignore[index]  # JSON
+    assert "paused until 2" in shell("tree")
+    assert re.search(r"^Paused: +until 2", shell("describe", RED), re.MULTILINE)
+    assert shell("resume", RED) == f"{RED}: resumed\n"
+    assert shell("resume", RED) == f"{RED}: was not paused\n"
+    assert "paused" not in shell("tree")
+
+
+def test_a_reset_names_its_incident_and_ends_no_other_one(shell: Shell, runtime: Runtime) -> None:
+    assert f"{LINE} has no incident" in shell("reset", LINE, status=1)
+    runtime.store.client.hset(
+        runtime.store.keys.of(LINE, "control"),
+        "circuit",
+        '{"state":"escalated","incident":"i@1","check":"lamps_agree"}',
+    )
+    assert f"Try: supervision reset {LINE} --incident i@1" in shell("reset", LINE, status=2)
+    assert "i@0 is over; now it is i@1" in shell("reset", LINE, "--incident", "i@0", status=1)
+    assert "i@1 will be reset" in shell("reset", LINE, "--incident", "i@1")
+    while runtime.tick(LINE) not in {"done", "again"}:
+        pass
+    assert shell.json("get", LINE)["items"][0]["circuit"] == "closed"  # type: ignore[index]  # JSON
+    assert "the circuit is closed" in shell("reset", LINE, "--incident", "i@1", status=1)
+
+
 # --- what is not there
 
 
@@ -289,7 +446,10 @@ def test_a_path_that_is_not_there_is_3_and_says_what_is(shell: Shell, command: l
 
 
 def test_what_cannot_be_restarted_is_3(shell: Shell) -> None:
-    assert "it has noop" in shell("restart", MOON, "--yes", status=3)
+    refusal = shell("restart", MOON, "--yes", status=3)
+    assert "it has noop; declare one: @action on a method named 'restart'" in refusal
+    refusal = shell("restart", LINE, "--yes", status=3)
+    assert f"{LINE} is a supervisor; restart a child of it: {RED}, {GREEN}" in refusal
 
 
 def test_wrong_usage_is_2(shell: Shell) -> None:
@@ -297,7 +457,10 @@ def test_wrong_usage_is_2(shell: Shell) -> None:
         shell(*arguments, status=2)
 
 
-@pytest.mark.parametrize("command", [["tree"], ["get", RED], ["events", "-w"], ["restart", RED, "--yes"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command",
+    [["tree"], ["get", RED], ["events", "-w"], ["restart", RED, "--yes"], ["pause", RED, "--for", "9s"], ["doctor"]],
+)
 def test_a_store_that_is_not_there_is_69_and_quickly(tmp_path: Path, command: list[str]) -> None:
     port = next(iter(free_ports()))
     shell = Shell(tmp_path, SUPERVISION_STORE_URL=f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
@@ -305,7 +468,19 @@ def test_a_store_that_is_not_there_is_69_and_quickly(tmp_path: Path, command: li
     text = shell(*command, status=69)
     assert time.monotonic() - began < 30
     assert "did not answer" in text
+    assert f"redis://:***@127.0.0.1:{port}/0 (environment SUPERVISION_STORE_URL)" in text
     assert PASSWORD not in text
+
+
+def test_an_address_that_nobody_gave_is_said_to_be_the_default(tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text("")
+    text = Shell(tmp_path)("tree", "--store", "redis://127.0.0.1:1/0", status=69)
+    assert "it was looked for at redis://127.0.0.1:1/0 (--store)" in text
+    program = (
+        "from supervision.cli.address import Address; print(Address('redis://127.0.0.1:6379/0', 'n', 'default', ''))"
+    )
+    said = Shell(tmp_path).run(sys.executable, "-c", program).stdout
+    assert "(the default, as nothing names one: set SUPERVISION_STORE_URL)" in said
 
 
 def test_a_store_that_says_nothing_is_69_after_its_timeout(tmp_path: Path) -> None:
@@ -503,11 +678,56 @@ def test_doctor_finds_a_module_tasks_that_stands_before_ours(shell: Shell) -> No
         "from celery import Celery\napp = Celery('mine', broker='redis://127.0.0.1:1')\n"
     )
     found = states(shell, 1)
-    assert found["module tasks"] == "warning"
+    assert found["module tasks"] == "failed"
     assert found["setting steps.install(app)"] == "failed"
 
 
+def test_doctor_names_children_that_are_not_looked_after(shell: Shell, runtime: Runtime) -> None:
+    found = states(shell, 1)
+    assert found[f"look at {DEAD}"] == "failed"
+    assert not {f"child {RED}", f"look at {RED}", f"circuit of {LINE}"} & set(found)
+    now = runtime.store.client.time()[0] * 1000  # type: ignore[index]  # sync client
+    changed(runtime, "red", "records", quarantined_until=now + 200_000, reason="KeyError: 'on'")
+    runtime.store.client.hset(runtime.store.keys.of(LINE, "errors"), "green", "9:OSError: dark")
+    changed(runtime, "red", "last")
+    found = states(shell, 1)
+    assert (found[f"child {RED}"], found[f"look at {GREEN}"]) == ("failed", "warning")
+
+
+def test_doctor_loads_the_modules_that_declare(shell: Shell) -> None:
+    (shell.folder / "good.py").write_text("from supervision import Supervisor\none = Supervisor('one', [])\n")
+    (shell.folder / "empty.py").write_text("")
+    (shell.folder / "broken.py").write_text("import something_that_is_not_there\n")
+    shell.environment["SUPERVISION_IMPORTS"] = "good,empty,broken,absent"
+    facts = {fact["name"]: fact for fact in shell.json("doctor", status=1)["facts"]}  # type: ignore[attr-defined]  # JSON
+    named = [facts[f"import {name}"] for name in ("good", "empty", "broken", "absent")]
+    assert [fact["state"] for fact in named] == ["ok", "warning", "failed", "failed"]
+    assert named[0]["value"] == "declares one"
+    assert named[2]["value"] == "ModuleNotFoundError: No module named 'something_that_is_not_there'"
+
+
+def test_doctor_finds_a_celeryconfig_that_stands_before_ours(shell: Shell) -> None:
+    own = shell.folder / "celeryconfig.py"
+    own.write_text("")
+    (shell.folder / "yours.py").write_text("from celery import Celery\napp = Celery('yours')\n")
+    (fact,) = [f for f in shell.json("doctor", status=1)["facts"] if f["name"] == "module celeryconfig"]  # type: ignore[attr-defined]  # JSON
+    assert (fact["state"], fact["value"]) == ("failed", f"{own} stands before ours")
+    assert states(shell, 1, "--app", "yours")["module celeryconfig"] == "warning"
+
+
+def test_doctor_of_an_app_lists_its_settings_also_without_a_store(shell: Shell) -> None:
+    (shell.folder / "yours.py").write_text(
+        "from celery import Celery\napp = Celery('yours', broker='redis://127.0.0.1:1')\n"
+    )
+    shell.environment["SUPERVISION_STORE_URL"] = "redis://127.0.0.1:1/0"
+    done = shell.run(CELERY, "-A", "yours", "supervision", "doctor")
+    assert done.returncode == 1
+    assert "setting-" in done.stdout
+    assert shell.run(SUPERVISION, "doctor", "--app", "yours").returncode == 69
+
+
 def test_version_names_what_matters(shell: Shell) -> None:
+    assert re.fullmatch(r"celery-supervision, version \S+\n", shell("--version"))
     packages = shell.json("version")["packages"]
     assert {"celery-supervision", "celery", "redis", "python"} <= set(packages)  # type: ignore[arg-type]  # JSON
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ DESIGNED = {"ticker": "ticker", "collector": "collector", "actor": "actor", "bea
 
 STOP_S = 60.0
 """Seconds for an idle process to end on SIGTERM: wide, as five Python processes may be ending on a busy machine."""
+
+OURS = ("celery ", "supervision ")
+"""How the commands of our own processes begin."""
 
 KEEPS_ITS_WORK = {"ticker", "collector", "actor"}
 """Services that finish or give back work when they are stopped."""
@@ -106,7 +110,7 @@ def test_docker_compose_accepts_the_file() -> None:
 @pytest.mark.servers
 def test_our_reading_of_the_file_is_that_of_docker_compose() -> None:
     services = parsed_compose()
-    commands = {name: s["command"] for name, s in services.items() if str(s["command"]).startswith("celery")}
+    commands = {name: s["command"] for name, s in services.items() if str(s["command"]).startswith(OURS)}
     assert commands.pop("beat-2") == commands["beat-1"]
     assert commands == celery_commands()
     checks = {name: str(s["healthcheck"]["test"]).replace("$$", "$") for name, s in services.items()}  # type: ignore[index]  # parsed YAML
@@ -141,7 +145,7 @@ class Deployment:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
-        self.flower_port = next(free_ports())
+        self.flower_port, self.exporter_port = islice(free_ports(), 2)
         self.processes: dict[str, Guarded] = {}
         self.environment = {
             **os.environ,
@@ -151,6 +155,7 @@ class Deployment:
             "REMAP_SIGTERM": "SIGQUIT",
             "FLOWER_ADDRESS": "127.0.0.1",
             "FLOWER_PORT": str(self.flower_port),
+            "SUPERVISION_EXPORTER_PORT": str(self.exporter_port),
         }
 
     def start(self, name: str) -> None:
@@ -164,7 +169,11 @@ class Deployment:
     def is_healthy(self, name: str) -> bool:
         """Run the health check that compose would run."""
         assert self.processes[name].poll() is None, self.log(name)
-        check = health_checks()[name].replace(":5555/", f":{self.flower_port}/")
+        check = (
+            health_checks()[name]
+            .replace(":5555/", f":{self.flower_port}/")
+            .replace(":9478/", f":{self.exporter_port}/")
+        )
         with (self.folder / name / "health").open("wb") as log:
             shell = ["/bin/sh", "-c", check]
             result = subprocess.run(

@@ -17,17 +17,28 @@ from celery_processes import HERE
 from healing_system import ALL, BEAT, HealingSystem, doubled, overlapping_actions
 from waiting import until
 
+from supervision.client import ChildDescription, Client
 from supervision.server import EmbeddedStore
 from supervision.store import scripts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-RESTART = """
+ASK = """
 import sys, faults_installed
 from supervision.client import Client
-with Client(sys.argv[1]) as client:
-    client.restart("plant/lonely", by="test", reason="a person wants it", request_id=sys.argv[2])
+url, order, name = sys.argv[1:]
+who = {"by": "test", "reason": name, "request_id": name}
+with Client(url) as client:
+    if order == "reserve":
+        client.restart("plant/lonely", **who)
+    elif order == "order":
+        client.pause("plant/lonely", for_s=2, **who)
+    else:
+        client.set_desired("plant/lonely", {"running": True}, revision=int(sys.stdin.read()), **who)
 """
+
+ASKED = {"reserve": "action", "order": "order", "desire": "desired"}
+"""The scripts that no worker runs, and the kind of event that each of them writes."""
 
 
 @pytest.fixture(scope="module", params=["child", "worker"])
@@ -61,22 +72,30 @@ def test_a_kill_at(step: str, system: HealingSystem) -> None:
 
 def provoke(step: str, system: HealingSystem) -> None:
     """Make the system go through ``step``: nearly all of it happens when a process is healed."""
-    if step.endswith(" reserve"):
-        operator_restarts(system)
-    else:
+    script = step.split(" ", 1)[1]
+    if script in ASKED:
+        operator_asks(script, system)
+    if script != "reserve":
         if step.endswith(" trim"):
             system.send_sweep("history")
         system.kill_lonely()
 
 
-def operator_restarts(system: HealingSystem) -> None:
-    """A person restarts the child, dies in the middle, and asks once more with the same request id."""
-    command = [sys.executable, "-c", RESTART, system.server.url, f"request-{uuid.uuid4().hex}"]
+def operator_asks(script: str, system: HealingSystem) -> None:
+    """A person orders something, dies in the middle, and asks once more under the same name: it is done once."""
+    name = f"request-{uuid.uuid4().hex}"
+    command = [sys.executable, "-c", ASK, system.server.url, script, name]
     environment = {**os.environ, **system.environment, "FAULT_KILLS": "child", "PYTHONPATH": str(HERE)}
-    killed = subprocess.run(command, env=environment, check=False)
+    with Client(system.server.url) as client:
+        described = client.describe("plant/lonely")
+    assert isinstance(described, ChildDescription)
+    revision = str(described.desired_revision)
+    killed = subprocess.run(command, env=environment, input=revision, check=False, text=True)
     assert killed.returncode == -9
-    repeated = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    repeated = subprocess.run(command, env=environment, input=revision, check=False, capture_output=True, text=True)
     assert repeated.returncode == 0, repeated.stderr
+    written = [past for past in system.history() if name in past.reason and past.after != "running"]
+    assert [past.kind for past in written] == [ASKED[script]]
 
 
 def test_the_steps_are_all_scripts_and_all_publishes() -> None:

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,12 @@ except SupervisionError as error:
 
 IGNORES_TERM = "trap '' TERM; echo ready; sleep {} & while :; do sleep 0.05; done"
 """A shell that ignores SIGTERM, and so does the helper that it starts in its group."""
+
+TO_THE_BACKGROUND = "import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)"
+"""A program as daemons used to be: it forks, the child leaves the session, the parent ends."""
+
+WITH_A_HELPER_OUTSIDE = "import os, time; s = 600 if os.fork() else os.setsid() or {}; time.sleep(s)"
+"""A program that stays, with a helper in another session that sleeps for so many seconds."""
 
 _numbers = itertools.count(random.SystemRandom().randrange(10**9) * 1000)
 
@@ -359,6 +366,139 @@ def test_a_paused_process_runs_and_can_be_stopped_gracefully(make: Make) -> None
     assert process.status().running
     process.stop(1, timeout=PATIENCE)
     assert "bye" in process.output_file.read_text()
+
+
+# Processes outside of the group
+
+
+def gone_to_the_background(process: ManagedProcess) -> Callable[[], list[int]]:
+    return lambda: [] if process.status().running else outside(process)
+
+
+def outside(process: ManagedProcess) -> list[int]:
+    leader = launch.read_record(record_of(process)).pid
+    return [pid for pid in running(process) if os.getsid(pid) != leader]
+
+
+def test_a_program_that_went_into_the_background_is_not_started_a_second_time(make: Make) -> None:
+    process = make(sys.executable, "-c", TO_THE_BACKGROUND)
+    process.start(1, timeout=PATIENCE)
+    (pid,) = until(gone_to_the_background(process))
+    for again in (2, 3):
+        with pytest.raises(ActionFailed, match=rf"goes into the background; .*--nodaemon.*: pids {pid}$"):
+            process.start(again, timeout=PATIENCE)
+        assert running(process) == [pid]
+    with pytest.raises(ActionFailed, match=f"pids {pid}$"):
+        process.restart(4, action="a", stop_timeout=PATIENCE, start_timeout=PATIENCE)
+    assert running(process) == [pid]
+    kill(pid)
+    process.start(5, timeout=PATIENCE)
+    assert until(gone_to_the_background(process)) != [pid]
+
+
+def test_the_same_child_of_another_system_is_somebody_else(make: Make, tmp_path: Path) -> None:
+    process = make(sys.executable, "-c", TO_THE_BACKGROUND)
+    process.start(1, timeout=PATIENCE)
+    (pid,) = until(gone_to_the_background(process))
+    other = ManagedProcess(process.path, process.command, folder=tmp_path / "other")
+    other.start(1, timeout=PATIENCE)
+    (second,) = until(lambda: [found for found in gone_to_the_background(other)() if found != pid])
+    with pytest.raises(ActionFailed, match=f"pids {second}$"):
+        other.start(2, timeout=PATIENCE)
+
+
+def test_one_folder_under_two_names_is_one_system(make: Make, tmp_path: Path) -> None:
+    process = make(sys.executable, "-c", TO_THE_BACKGROUND)
+    process.start(1, timeout=PATIENCE)
+    (pid,) = until(gone_to_the_background(process))
+    (tmp_path / "link").symlink_to(process.folder)
+    with pytest.raises(ActionFailed, match=f"pids {pid}$"):
+        ManagedProcess(process.path, process.command, folder=tmp_path / "link").start(2, timeout=PATIENCE)
+
+
+def test_a_helper_outside_that_ends_by_itself_is_awaited(make: Make) -> None:
+    process = make(sys.executable, "-c", WITH_A_HELPER_OUTSIDE.format(600))
+    first = process.start(1, timeout=PATIENCE)
+    assert first.pid is not None
+    (helper,) = until(lambda: outside(process))
+    kill(first.pid)
+    threading.Timer(0.3, kill, [helper]).start()
+    second = process.start(2, timeout=PATIENCE)
+    assert second.running
+    assert helper not in running(process)
+
+
+def test_a_helper_outside_of_a_living_process_is_no_hindrance(make: Make) -> None:
+    process = make(sys.executable, "-c", WITH_A_HELPER_OUTSIDE.format(600))
+    first = process.start(1, timeout=PATIENCE)
+    until(lambda: outside(process))
+    assert process.start(2, timeout=PATIENCE).pid == first.pid
+
+
+# Restarts, and what a living process was started with
+
+
+def restarted(process: ManagedProcess, fence: int, action: str) -> int | None:
+    return process.restart(fence, action=action, stop_timeout=PATIENCE, start_timeout=PATIENCE).pid
+
+
+def test_a_restart_replaces_the_process_and_its_second_run_does_not(make: Make) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE, action="s").pid
+    second = restarted(process, 2, "r")
+    assert second != first
+    assert restarted(process, 3, "r") == second
+    assert process.status().fence == 3
+    assert restarted(process, 4, "another") != second
+    assert len(running(process)) == 1
+
+
+def test_a_second_run_of_a_restart_starts_what_has_ended_meanwhile(make: Make) -> None:
+    process = make()
+    first = restarted(process, 1, "r")
+    assert first is not None
+    kill(first)
+    until(lambda: not process.status().running)
+    second = restarted(process, 2, "r")
+    assert running(process) == [second]
+
+
+def test_a_second_run_of_a_restart_does_not_keep_what_a_stop_is_ending(make: Make) -> None:
+    process = make()
+    first = restarted(process, 1, "r")
+    write_record(process, launch.read_record(record_of(process))._replace(ending=True))
+    second = restarted(process, 2, "r")
+    assert second != first
+    assert running(process) == [second]
+
+
+def test_an_adopted_process_is_not_taken_for_one_that_the_action_started(make: Make) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE, action="s").pid
+    assert process.start(2, timeout=PATIENCE, action="r").pid == first
+    assert restarted(process, 3, "r") != first
+
+
+def test_an_old_run_of_a_restart_is_refused_and_changes_nothing(make: Make) -> None:
+    process = make()
+    restarted(process, 5, "r")
+    status = process.status()
+    for action in ("r", "another"):
+        with pytest.raises(Superseded):
+            restarted(process, 4, action)
+    assert process.status() == status
+
+
+def test_a_process_of_an_earlier_command_is_outdated_until_it_is_restarted(make: Make) -> None:
+    process = make()
+    first = process.start(1, timeout=PATIENCE)
+    changed = ManagedProcess(process.path, [*process.command, "0.5"], folder=process.folder)
+    assert (first.outdated, changed.status().outdated) == (False, True)
+    assert changed.start(2, timeout=PATIENCE).pid == first.pid
+    assert restarted(changed, 3, "r") != first.pid
+    assert (process.status().outdated, changed.status().outdated) == (True, False)
+    changed.stop(4, timeout=PATIENCE)
+    assert (process.status().outdated, changed.status().outdated) == (False, False)
 
 
 # Fences and locks

@@ -32,6 +32,7 @@ from supervision.model import (
     Stay,
     Update,
 )
+from supervision.orders import Orders
 from supervision.supervisor import Supervisor
 from supervision.view import ChildView, View
 
@@ -96,6 +97,7 @@ class Plant:
         self.now = BEGIN_MS
         self.epoch = self.seq = 0
         self.circuit = Circuit()
+        self.orders = Orders()
         self.records: dict[str, ChildRecord] = {}
         self.observations: dict[str, Observation] = {}
         self.in_flight: dict[str, Reservation] = {}
@@ -117,7 +119,7 @@ class Plant:
             )
             for name, child in self.supervisor.children.items()
         }
-        return View(self.supervisor, self.now, self.epoch, self.circuit, children)
+        return View(self.supervisor, self.now, self.epoch, self.circuit, children, self.orders)
 
     def look(self, *names: str, at: int | None = None) -> None:
         """See what is true; of all children when none is named."""
@@ -190,6 +192,8 @@ class Plant:
             if update.reservation:
                 self._judge_action(update, circuit)
         self.circuit = circuit
+        if plan.reset == self.orders.reset:
+            self.orders = msgspec.structs.replace(self.orders, reset="")
         for update in plan.updates:
             self._write(update)
         self.events.extend(plan.events)

@@ -22,8 +22,23 @@ class Needy(msgspec.Struct, frozen=True):
     speed: float
 
 
+async def _slowly(_self: Any, _seen: Any) -> Stay:
+    return Stay("on")
+
+
+class Blind(Child):
+    """Has no way to see what is."""
+
+    @state(Phase.RUNNING, initial=True)
+    def on(self, _seen: Any) -> Stay:
+        return Stay("on")
+
+
 class Bulb(Child):
     """Cannot be restarted."""
+
+    def observe(self) -> dict[str, Any]:
+        return {}
 
     @state(Phase.RUNNING, initial=True)
     def on(self, _seen: Any) -> Stay:
@@ -216,7 +231,23 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
         "Motor(motor): desired: Missing required argument 'speed'",
         "give one with desired=",
     ),
-    "no observe": (lambda: Bulb("bulb").observe(), "Bulb(bulb): has no observe()", "returns dict"),
+    "no observe": (lambda: Blind("bulb").observe(), "Blind(bulb): has no observe()", "returns dict"),
+    "no observe in a supervisor": (
+        lambda: Supervisor("plant", [Blind("bulb")]),
+        "Blind(bulb) has no observe()",
+        "returns what is seen",
+    ),
+    "a state without its snapshot": (
+        lambda: state(Phase.RUNNING)(lambda _self: Stay("on")),
+        "is called as (self, seen)",
+        "needs these two",
+    ),
+    "an action without its run": (
+        lambda: action("work")(lambda _self: None),
+        "is called as (self, run)",
+        "needs these two",
+    ),
+    "an async state": (lambda: state(Phase.RUNNING)(_slowly), "_slowly: is async def", "write def"),
 }
 
 BAD = {

@@ -20,7 +20,7 @@ STEADY = Backoff(base=1, cap=60, jitter=0)
 
 def scripted(**rules: Callable[[Any], object]) -> Child:
     """A child whose states answer what the ``rules`` of their names do; the first one is the initial one."""
-    body: dict[str, Any] = {"Observed": Seen}
+    body: dict[str, Any] = {"Observed": Seen, "observe": lambda _self: Seen()}
     for number, (name, rule) in enumerate(rules.items()):
         body[name] = _state(name, rule, initial=number == 0)
     body["mend"] = action(_named("mend", lambda _self, _run: None))

@@ -1,8 +1,9 @@
--- commit(control, records, flight, fence, due, outbox, entries, events, counters, incidents, action...; plan) -> {done|again|superseded, entry...}
+-- commit(control, records, flight, fence, due, outbox, entries, events, counters, incidents, orders, action...; plan) -> {done|again|superseded, entry...}
 local control, records, flight = KEYS[1], KEYS[2], KEYS[3]
 local due, outbox, entries, events, counters, incidents = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local orders = KEYS[11]
 local plan = cmsgpack.unpack(ARGV[1])
-local supervisor, answer, next_action = plan.supervisor, {'done'}, 11
+local supervisor, answer, next_action = plan.supervisor, {'done'}, 12
 
 if redis.call('HGET', control, 'epoch') ~= text(plan.epoch) then
   count(counters, 'supervisor_writes_refused_total|supervisor=' .. supervisor .. '|script=commit')
@@ -36,7 +37,13 @@ if plan.circuit ~= '' then
   if plan.incident_since > 0 then redis.call('HSET', incidents, supervisor, text(plan.incident_since))
   else redis.call('HDEL', incidents, supervisor) end
 end
-for _, fields in ipairs(plan.events) do record(fields) end
+-- Heard; a reset that was ordered since then is another one.
+if plan.reset ~= '' and redis.call('HGET', orders, 'reset') == plan.reset then redis.call('HDEL', orders, 'reset') end
+for _, fields in ipairs(plan.events) do
+  record(fields)
+  -- For `finish`: which actions were in flight when it opened.
+  if fields[1] == 'circuit' and fields[4] == 'closed' then redis.call('HSET', control, 'opened', text(now)) end
+end
 for _, name in ipairs(plan.counters) do count(counters, name) end
 
 for _, update in ipairs(plan.updates) do
@@ -48,7 +55,12 @@ for _, update in ipairs(plan.updates) do
     redis.call('HINCRBY', control, 'dirty', 1)
   else
     redis.call('HSET', records, update.child, update.record)
-    for _, fields in ipairs(update.events) do record(fields) end
+    for _, fields in ipairs(update.events) do
+      record(fields)
+      if fields[1] == 'state' then
+        count(counters, 'supervisor_transitions_total' .. labels(counters, supervisor, update.child) .. '|state=' .. fields[5])
+      end
+    end
     if wish then
       answer[#answer + 1] = reserve({flight = flight, action = action, due = due, outbox = outbox, entries = entries,
         events = events, counters = counters}, supervisor, wish, 'tick', plan.epoch)

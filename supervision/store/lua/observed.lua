@@ -7,7 +7,7 @@ local changed, mark = 0, ARGV[2] .. ':' .. at
 local function failed(child, why)
   local known = redis.call('HGET', errors, child)
   redis.call('HSET', errors, child, ARGV[2] .. ':' .. why)
-  if known and string.sub(known, string.find(known, ':', 1, true) + 1) == why then return end
+  if known then return end -- one event per stretch of failures: the reason may differ at every look
   event(events, 0, {'kind', 'observation', 'subject', supervisor .. '/' .. child, 'before', '', 'after', 'failed',
     'reason', why, 'attempt', '0', 'actor', 'collector'})
 end

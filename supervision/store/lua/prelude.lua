@@ -19,6 +19,20 @@ end
 
 local function count(counters, name, by) redis.call('HINCRBY', counters, name, by or 1) end
 
+-- The labels of one child's counts. Its path is one of them only if `meters.per_child` asked for it.
+local function labels(counters, supervisor, child)
+  local own = redis.call('HGET', counters, '|per_child') == '1' and '|worker_id=' .. supervisor .. '/' .. child
+  return '|supervisor=' .. supervisor .. (own or '')
+end
+
+-- One duration: into its own bucket only (whoever reads adds them up), and into the sum, in whole milliseconds.
+local function measure(counters, name, bounds, ms)
+  local bucket, lasted = '+Inf', math.max(ms, 0)
+  for i = #bounds, 1, -1 do bucket = lasted <= tonumber(bounds[i]) * 1000 and bounds[i] or bucket end
+  count(counters, name .. '|le=' .. bucket)
+  count(counters, name .. '|sum=ms', text(lasted))
+end
+
 local function event(events, epoch, fields)
   redis.call('XADD', events, '*', 'at', text(now), 'epoch', text(epoch or 0), unpack(fields))
 end
@@ -47,7 +61,8 @@ local function reserve(keys, supervisor, wish, actor, epoch)
     'params', wish.params, 'reason', wish.reason, 'incident', wish.incident, 'actor', actor, 'state', 'queued',
     'attempt', 0, 'retries', wish.retries, 'timeout_ms', wish.timeout_ms, 'fence', 0, 'created', text(now), 'sent', 1)
   redis.call('ZADD', keys.due, text(now + wish.look_again_ms), wish.id)
-  count(keys.counters, 'supervisor_actions_enqueued_total|supervisor=' .. supervisor .. '|action_type=' .. wish.action)
+  count(keys.counters, 'supervisor_actions_enqueued_total' .. labels(keys.counters, supervisor, wish.child)
+    .. '|action_type=' .. wish.action)
   event(keys.events, epoch, {'kind', 'action', 'subject', supervisor .. '/' .. wish.child, 'before', '', 'after', 'queued',
     'reason', wish.action .. ': ' .. wish.reason, 'action', wish.id, 'attempt', '0', 'actor', actor})
   return enqueue(keys.outbox, keys.entries, 'act:' .. wish.id .. ':1', 'act', wish.id, wish.timeout_ms)

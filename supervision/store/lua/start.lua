@@ -1,10 +1,13 @@
--- start(action, fence, due, events, counters; id, grace_ms) -> {run, fence, field, value...} | {duplicate, state}
+-- start(action, fence, due, events, counters; id, grace_ms, probe_lease_ms) -> {run, fence, field, value...} | {duplicate, state}
 local key, fences, due, events, counters = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local action = hash(key)
 if action.state ~= 'queued' then
-  count(counters, 'supervisor_actions_duplicate_total')
+  count(counters, 'supervisor_actions_duplicate_total|supervisor=' .. (action.supervisor or ''))
   return {'duplicate', action.state or 'gone'}
 end
+
+-- A restart probe is good for a while only; the sweep ends the one that nobody started in time.
+if action.incident ~= '' and now - tonumber(action.created) > tonumber(ARGV[3]) then return {'duplicate', 'expired'} end
 
 local fence, attempt = grown(redis.call('GET', fences)), tonumber(action.attempt) + 1
 local deadline = now + tonumber(action.timeout_ms) + tonumber(ARGV[2])

@@ -1,0 +1,136 @@
+"""Counts and gauges, as a scrape needs them: three round trips, on a connection with short limits of its own.
+
+What is counted stands in one hash, written by the scripts; what can be read off the documents is not counted twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from supervision.circuit import Circuit
+from supervision.model import ChildRecord
+from supervision.store.connection import connect, translated
+from supervision.store.keys import Keys
+from supervision.store.registry import DeclaredSupervisor
+from supervision.store.scripts import Scripts
+
+SCRAPE_TIMEOUT_S: Final = 1.0
+"""Seconds for one answer: Prometheus gives up after ten, and Flower's own page waits for ours."""
+
+QUEUES: Final = ("supervision.ticks", "supervision.sweeps", "supervision.collectors", "supervision.actions")
+"""The queues of ours, each a list of that name in a broker that is a Redis or Valkey."""
+
+PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+"""What kombu appends to a queue's name for messages with a priority, in its default steps."""
+
+PER_CHILD: Final = "|per_child"
+"""The field beside the counts that the scripts ask for; no metric's name is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorMeters:
+    """One supervisor: ``phases`` by child; ``last_tick_at`` in store milliseconds, None before the first."""
+
+    declared: DeclaredSupervisor
+    circuit: Circuit
+    last_tick_at: int | None
+    phases: Mapping[str, str]
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything at the moment ``at`` (store milliseconds); ``counts`` by field, ``queues`` None when elsewhere."""
+
+    at: int
+    counts: Mapping[str, int]
+    outbox: int
+    supervisors: tuple[SupervisorMeters, ...]
+    queues: Mapping[str, int] | None
+
+
+class Meters:
+    """Reads what is measured; ``with_queues`` when the store is the broker too. Thread-safe."""
+
+    def __init__(self, url: str, keys: Keys, *, with_queues: bool, timeout: float = SCRAPE_TIMEOUT_S) -> None:
+        self._client = connect(url, timeout=timeout)
+        self._keys = keys
+        self._queues = QUEUES if with_queues else ()
+
+    def read(self) -> Measured:
+        """All of it; raises `StoreUnavailable`."""
+        at = self.now()
+        with translated("meters"):
+            declared: Any = self._client.hgetall(self._keys.supervisors)
+            names = [name.decode() for name in sorted(declared)]
+            counts, outbox, *rest = self._asked(names)
+        supervisors = tuple(
+            _meters(msgspec.json.decode(declared[name.encode()], type=DeclaredSupervisor), rest[3 * i : 3 * i + 3], at)
+            for i, name in enumerate(names)
+        )
+        return Measured(
+            at=at,
+            counts={field.decode(): int(value) for field, value in counts.items() if not field.startswith(b"|")},
+            outbox=outbox,
+            supervisors=supervisors,
+            queues=_depths(self._queues, rest[3 * len(names) :]) if self._queues else None,
+        )
+
+    def now(self) -> int:
+        """The store's clock in milliseconds; raises `StoreUnavailable`."""
+        with translated("time"):
+            seconds, micros = self._client.time()
+        return int(seconds * 1000 + micros // 1000)
+
+    def close(self) -> None:
+        """Close the connections; using it again opens new ones."""
+        self._client.close()
+
+    def _asked(self, names: Sequence[str]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.hgetall(self._keys.counters)
+        pipeline.zcard(self._keys.outbox)
+        for name in names:
+            pipeline.hmget(self._keys.of(name, "control"), "epoch", "slot", "circuit")
+            pipeline.hgetall(self._keys.of(name, "records"))
+            pipeline.hlen(self._keys.of(name, "flight"))
+        for queue in self._queues:
+            for priority in PRIORITIES:
+                pipeline.llen(queue + priority)
+        return list(pipeline.execute())
+
+
+def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
+    """Have the scripts add each child's path to its counts from now on, or no longer; one switch for all processes."""
+    with translated("meters"):
+        if wanted:
+            scripts.client.hset(keys.counters, PER_CHILD, "1")
+        else:
+            scripts.client.hdel(keys.counters, PER_CHILD)
+
+
+def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> SupervisorMeters:
+    (epoch, slot, circuit), records, in_flight = found
+    return SupervisorMeters(
+        declared=declared,
+        circuit=msgspec.json.decode(circuit, type=Circuit) if circuit else Circuit(),
+        last_tick_at=_last_tick(int(epoch or 0), int(slot or 0) * declared.interval_ms, at),
+        phases={
+            name.decode(): msgspec.json.decode(record, type=ChildRecord).phase.value for name, record in records.items()
+        },
+        in_flight=in_flight,
+    )
+
+
+def _last_tick(epoch: int, slot_at: int, at: int) -> int | None:
+    """An epoch is the moment of its claim, unless the clock was set back: then a slot knows."""
+    if not epoch:
+        return None
+    return epoch if epoch <= at else min(slot_at, at)
+
+
+def _depths(queues: Sequence[str], lengths: Sequence[int]) -> dict[str, int]:
+    step = len(PRIORITIES)
+    return {queue: sum(lengths[step * i : step * (i + 1)]) for i, queue in enumerate(queues)}
