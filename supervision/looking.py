@@ -43,7 +43,7 @@ class Looker:
 
     def __init__(self) -> None:
         self._hanging: set[str] = set()
-        self._missed: set[str] = set()
+        self._last_seen: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def look(self, children: Sequence[Child], timeout_s: float) -> Iterator[Batch]:
@@ -57,20 +57,20 @@ class Looker:
         deadline = begun + timeout_s
         until = min(deadline, begun + NOTE_S)
         try:
-            self._begin(self._missed_first(due.values()), blocking, timeout_s, results)
+            self._begin(self._in_turn(due.values()), blocking, timeout_s, results)
             while waiting and ((sights := _gathered(results, waiting, until)) or until < deadline):
                 yield Batch(sights, tuple(waiting))
                 until = deadline
         finally:
             left = self._withdrawn(blocking)
-            self._missed = {due[name].path for name in waiting}
+            self._last_seen |= {child.path: begun for name, child in due.items() if name not in waiting}
         late = tuple(Sight(name, error=_late(timeout_s, begun=name not in left)) for name in waiting)
         if late:
             yield Batch(late, ())
 
-    def _missed_first(self, children: Iterable[Child]) -> list[Child]:
-        """Those who were not seen last time begin, so that a slow crowd never shuts out the same ones."""
-        return sorted(children, key=lambda child: child.path not in self._missed)
+    def _in_turn(self, children: Iterable[Child]) -> list[Child]:
+        """Who was not seen for longest begins, so that a crowd too slow for one look never shuts out the same ones."""
+        return sorted(children, key=lambda child: self._last_seen.get(child.path, 0.0))
 
     def _begin(
         self,

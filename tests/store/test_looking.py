@@ -254,4 +254,5 @@ def test_a_crowd_too_slow_for_one_look_is_seen_in_turn() -> None:
     for _ in range(6):
         for batch in looker.look(crowd, SHORT_S):
             seen |= {sight.child for sight in batch.sights if not sight.error}
+        until(lambda: not threads())  # as before the next interval
     assert seen == {child.name for child in crowd}
