@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from supervision.cli.address import sought, store_options
-from supervision.cli.exits import refused
-from supervision.errors import StoreUnavailable, SupervisionError
+from supervision.cli.exits import UNREACHABLE, Refusal, refused
+from supervision.errors import SupervisionError
 
 COMMANDS = (
     *("demo", "tree", "get", "describe", "events"),
@@ -41,10 +41,15 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except StoreUnavailable as error:
-            raise refused(error, sought(ctx)) from error
         except SupervisionError as error:
-            raise refused(error) from error
+            raise self._located(refused(error), ctx) from error
+        except Refusal as refusal:
+            raise self._located(refusal, ctx) from refusal.__cause__
+
+    def _located(self, refusal: Refusal, ctx: click.Context) -> Refusal:
+        """Whoever does not reach the store wants to know which one, also in the middle of an order."""
+        where = sought(ctx) if refusal.exit_code == UNREACHABLE else ""
+        return Refusal(f"{refusal.message}; {where}", UNREACHABLE, refusal.next_command) if where else refusal
 
 
 @click.group(

@@ -9,7 +9,18 @@ import click
 from supervision.cli.address import client, store_options
 from supervision.cli.asking import duration_ms
 from supervision.cli.exits import USAGE, Refusal
-from supervision.cli.printing import Aligned, Column, chosen, last_line, moment, output_option, say, say_json
+from supervision.cli.printing import (
+    Aligned,
+    Column,
+    chosen,
+    last_line,
+    moment,
+    on_terminal,
+    output_option,
+    say,
+    say_json,
+    say_table,
+)
 
 if TYPE_CHECKING:
     from supervision.client import Client, Past
@@ -52,6 +63,9 @@ def command(ctx: click.Context, subject: str, output: str, since: str | None, la
         source.get(subject)  # raises when there is no such thing; nothing may have happened to one that there is
     if output == "json" and not follow:
         say_json({"events": past})
+        return
+    if on_terminal() and not follow and output != "name":
+        say_table(past, COLUMNS, output)
         return
     show = _shower(output)
     show(past)

@@ -36,7 +36,7 @@ class Refusal(click.ClickException):
         click.echo(f"Error: {self.format_message()}\nTry: {self.next_command}", file=file, err=file is None)
 
 
-def refused(error: SupervisionError, more: str = "") -> Refusal:
-    """``error`` as the end of a command, with what else there is to say about it."""
+def refused(error: SupervisionError) -> Refusal:
+    """``error`` as the end of a command."""
     _, status, next_command = next(row for row in _STATUS if isinstance(error, row[0]))
-    return Refusal(f"{error}; {more}" if more else str(error), status, next_command)
+    return Refusal(str(error), status, next_command)

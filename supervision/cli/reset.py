@@ -1,11 +1,16 @@
 """``supervision reset``: close a circuit as if nothing had happened."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from supervision.cli.address import client, store_options
 from supervision.cli.asking import answered, say_order, who_options
 from supervision.cli.exits import CONDITION_FAILED, USAGE, Refusal
 from supervision.cli.printing import output_option
+
+if TYPE_CHECKING:
+    from supervision.client import ChildView, SupervisorView
 
 
 @click.command("reset", short_help="Close a circuit, all attempts unused.")
@@ -19,10 +24,16 @@ def command(ctx: click.Context, path: str, *, output: str, incident: str | None,
     """Close the circuit of the supervisor at PATH; checks that still fail open it again, as a new incident."""
     source = client(ctx)
     if incident is None:
-        found = getattr(source.get(path), "incident", "")
-        what = f"a reset names its incident; {path} has {found}" if found else f"{path} has no incident"
-        again = f"supervision reset {path} --incident {found}" if found else f"supervision describe {path}"
-        raise Refusal(what, USAGE if found else CONDITION_FAILED, again)
+        raise _nameless(path, source.get(path))
     with answered(path, f"supervision reset {path} --incident {incident}"):
         source.reset(path, incident=incident, by=by, reason=reason)
     say_order(path, output, f"{incident} will be reset by the next tick", incident=incident)
+
+
+def _nameless(path: str, found: "ChildView | SupervisorView") -> Refusal:
+    """What a reset without an incident is told: which one there is."""
+    incident = getattr(found, "incident", "") if found.circuit != "closed" else ""
+    if not incident:
+        return Refusal(f"{path}: nothing to reset", CONDITION_FAILED, f"supervision describe {path}")
+    what = f"a reset names its incident, so that it cannot end a newer one; {path} has {incident}"
+    return Refusal(what, USAGE, f"supervision reset {path} --incident {incident}")

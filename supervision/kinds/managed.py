@@ -154,11 +154,7 @@ class ManagedProcess:
         return self.status()
 
     def restart(self, fence: int, *, action: str, stop_timeout: float, start_timeout: float) -> ProcessStatus:
-        """Stop it, then start it; a living process that an earlier run of the same ``action`` started is kept.
-
-        Raises:
-            The same as `stop` and `start`.
-        """
+        """`stop`, then `start`; a living process that an earlier run of the same ``action`` has started is kept."""
         self.files.make_folder()
         deadline = time.monotonic() + stop_timeout
         self._end(fence, deadline, only_if=lambda record: not (record.alive and action and record.action == action))

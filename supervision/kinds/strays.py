@@ -36,8 +36,6 @@ def child_mark(files: ProcessFiles) -> str:
 
 def strays(files: ProcessFiles) -> list[int]:
     """The pids of living processes that an ended process of this child left outside of its process group."""
-    if files.read_record().alive:
-        return []
     mark = child_mark(files)
     found = [pid for pid in psutil.pids() if _has_mark(pid, mark)]
     record = files.read_record()  # only now: what was started meanwhile wrote its record before it showed its mark

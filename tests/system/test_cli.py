@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -255,8 +256,9 @@ def test_on_a_narrow_terminal_only_the_last_column_is_wrapped(shell: Shell, colu
         text = shell.run("script", "-qec", f"{SUPERVISION} {command}", "/dev/null", stdin="").stdout
         lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
         title = next(line for line in lines if "REASON" in line)
-        table = lines[lines.index(title) + 1 :]
+        table = list(takewhile(lambda line: not line.startswith("Events"), lines[lines.index(title) + 1 :]))
         assert max(map(len, lines)) <= columns
+        assert ("KIND" in title) == (columns == 100)
         whole = r"\d\d:\d\d:\d\d\.\d{3} " if title.startswith("TIME") else rf"{LINE}(/\w+)? "
         assert table
         assert all(re.match(whole, line) or not line[: title.index("REASON")].strip() for line in table), table
@@ -303,6 +305,14 @@ def test_a_followed_table_prints_a_row_again_when_it_has_changed(shell: Shell) -
         assert (changed[0], changed[5]) == (GREEN, "restart_child:queued")
         following.send_signal(signal.SIGINT)
         assert following.wait(30) == 0
+
+
+def test_a_tree_that_was_followed_on_a_terminal_stands_there_once(shell: Shell) -> None:
+    shell.environment |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24"}
+    done = shell.run("script", "-qec", f"timeout -s INT 4 {SUPERVISION} tree -w", "/dev/null", stdin="")
+    followed, _, left = done.stdout.rpartition("\x1b[?1049l")
+    assert "PATH" in followed, done
+    assert left.count("PATH") == left.count(RED) == 1
 
 
 def test_a_followed_tree_as_json_is_one_object_per_line(shell: Shell) -> None:
@@ -420,7 +430,8 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
 
 
 def test_a_reset_names_its_incident_and_ends_no_other_one(shell: Shell, runtime: Runtime) -> None:
-    assert f"{LINE} has no incident" in shell("reset", LINE, status=1)
+    assert f"{LINE}: nothing to reset" in shell("reset", LINE, status=1)
+    assert f"{RED} is a child" in shell("reset", RED, "--incident", "i@1", status=3)
     runtime.store.client.hset(
         runtime.store.keys.of(LINE, "control"),
         "circuit",
@@ -689,7 +700,6 @@ def test_doctor_names_children_that_are_not_looked_after(shell: Shell, runtime: 
     now = runtime.store.client.time()[0] * 1000  # type: ignore[index]  # sync client
     changed(runtime, "red", "records", quarantined_until=now + 200_000, reason="KeyError: 'on'")
     runtime.store.client.hset(runtime.store.keys.of(LINE, "errors"), "green", "9:OSError: dark")
-    changed(runtime, "red", "last")
     found = states(shell, 1)
     assert (found[f"child {RED}"], found[f"look at {GREEN}"]) == ("failed", "warning")
 

@@ -341,7 +341,8 @@ def test_a_second_demo_in_the_same_folder_is_refused_and_harms_nothing(tmp_path:
             [PROGRAM, "demo", "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=ENOUGH_S, check=False
         )
         assert second.returncode == 1
-        assert f"is in use by the server with pid {first.pid_of('store')}" in second.stdout
+        assert f"is in use by the server with pid {first.pid_of('store')}" in second.stderr
+        assert "Try: supervision tree" in second.stderr
         assert first.status() == 0, first.said
         first.await_nothing_left()
     finally:

@@ -68,6 +68,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.fixture
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that end at once may take their time to do so."""
+    monkeypatch.setattr("supervision.kinds.process.ALIVE_S", PATIENCE)
+
+
 def alive(process: Process) -> list[int]:
     """Every process of this child, by its mark."""
     found = []
@@ -81,6 +87,7 @@ def alive(process: Process) -> list[int]:
 # Starts that are none
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_a_process_that_ends_at_once_is_a_failed_start_that_quotes_its_last_lines(make: Make) -> None:
     process = make("sh", "-c", "echo one; echo 'no such port: 99999' >&2; exit 3")
     with pytest.raises(ActionFailed, match="ended right after it was started") as failure:
@@ -89,11 +96,13 @@ def test_a_process_that_ends_at_once_is_a_failed_start_that_quotes_its_last_line
     assert str(failure.value).endswith(f"{process.output} ends with: one\nno such port: 99999")
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_a_process_that_ends_without_a_word_is_a_failed_start(make: Make) -> None:
     with pytest.raises(ActionFailed, match=r"ends with: nothing$"):
         make("false").start(run())
 
 
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("line", ["x" * 20, "\u20ac" * 20, "x" * 2000])
 def test_only_the_end_of_a_long_output_is_quoted(make: Make, line: str) -> None:
     process = make("sh", "-c", f"for i in $(seq 200); do echo {line}; done; exit 1")
@@ -131,6 +140,7 @@ def test_a_process_that_lives_and_is_never_ready_is_a_failed_start(make: Make) -
     assert process.observe().running
 
 
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("pause", ["0", "time.sleep(0.2)"])
 def test_a_program_that_goes_into_the_background_is_told_so_at_its_first_start(make: Make, pause: str) -> None:
     process = make(sys.executable, "-c", TO_THE_BACKGROUND.format(pause))

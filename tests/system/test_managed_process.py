@@ -380,6 +380,13 @@ def outside(process: ManagedProcess) -> list[int]:
     return [pid for pid in running(process) if os.getsid(pid) != leader]
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for what will not end shall not do so for long."""
+    monkeypatch.setattr("supervision.kinds.strays.STRAY_PATIENCE", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_program_that_went_into_the_background_is_not_started_a_second_time(make: Make) -> None:
     process = make(sys.executable, "-c", TO_THE_BACKGROUND)
     process.start(1, timeout=PATIENCE)
@@ -396,6 +403,7 @@ def test_a_program_that_went_into_the_background_is_not_started_a_second_time(ma
     assert until(gone_to_the_background(process)) != [pid]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_same_child_of_another_system_is_somebody_else(make: Make, tmp_path: Path) -> None:
     process = make(sys.executable, "-c", TO_THE_BACKGROUND)
     process.start(1, timeout=PATIENCE)
@@ -407,6 +415,7 @@ def test_the_same_child_of_another_system_is_somebody_else(make: Make, tmp_path:
         other.start(2, timeout=PATIENCE)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_folder_under_two_names_is_one_system(make: Make, tmp_path: Path) -> None:
     process = make(sys.executable, "-c", TO_THE_BACKGROUND)
     process.start(1, timeout=PATIENCE)
