@@ -47,6 +47,11 @@ class Unknown:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Broken(Unknown):
+    """The check itself is wrong: it raised, or answered nonsense. To the circuit the same as not knowing."""
+
+
 Verdict = Ok | Fail | Unknown
 
 

@@ -74,7 +74,8 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The circuit at one moment; times in store milliseconds.
 
     ``probe`` is the action id of the last restart sent, ``probe_ended`` when it had ended, ``closed_at`` since when
-    it has been calm; ``warned`` says that people were told that escalation is near.
+    it has been calm; ``warned`` says that people were told that escalation is near, ``broken`` names the checks of
+    which they were told that the check itself is wrong.
     """
 
     state: State = State.CLOSED
@@ -91,6 +92,7 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: tuple[int, ...] = ()
     warned: bool = False
     streaks: dict[str, Streak] = {}
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import msgspec
 
 from supervision import derive, documents
 from supervision.actions import ActionSpec
-from supervision.checks import Check, Fail, Ok, Seen, Unknown, Verdict
+from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, State, suppressed
 from supervision.circuit_step import Step, step
@@ -49,12 +49,13 @@ def decide(view: View, now: int) -> Plan:
     evaluations = [_evaluated(check, view, now) for check in view.supervisor.checks]
     stepped = _reset(view, now) or _stepped(view, evaluations, now)
     circuit, probe = _with_probe(stepped, view)
+    circuit = msgspec.structs.replace(circuit, broken=_broken(view.circuit, evaluations))
     held = suppressed(circuit, evaluations, view.children)
     updates = [update for seen in view.children.values() if (update := _update(seen, view, probe, held, now))]
     return Plan(
         circuit=circuit if circuit != view.circuit else None,
         updates=tuple(sorted(updates, key=_not_the_probe)),
-        events=(*stepped.events, *_would_restart(stepped, view)),
+        events=(*stepped.events, *_would_restart(stepped, view), *_told_broken(view, evaluations)),
         reset=view.orders.reset,
     )
 
@@ -106,7 +107,7 @@ def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
     try:
         return _sound(check, check.rule(*seen), view)
     except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
-        return Unknown(f"{check.name} raised {documents.told(error)}")
+        return Broken(f"{check.name} raised {documents.told(error)}")
 
 
 def _sound(check: Check, verdict: object, view: View) -> Verdict:
@@ -114,13 +115,31 @@ def _sound(check: Check, verdict: object, view: View) -> Verdict:
     if isinstance(verdict, Ok):
         return verdict
     if not isinstance(verdict, (Fail, Unknown)) or not isinstance(verdict.reason, str) or not verdict.reason:
-        return Unknown(f"{check.name} returned {shown(verdict)}; needs ok(), fail('a reason') or unknown('a reason')")
+        return Broken(f"{check.name} returned {shown(verdict)}; needs ok(), fail('a reason') or unknown('a reason')")
     reason = documents.clipped(verdict.reason)
     if isinstance(verdict, Unknown):
         return Unknown(reason)
     if verdict.restart and _restart_of(verdict.restart, view) is None:
-        return Unknown(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
+        return Broken(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
     return Fail(reason, verdict.restart)
+
+
+def _broken(before: Circuit, evaluations: list[Evaluation]) -> tuple[str, ...]:
+    """The checks that are wrong themselves; one that could not be asked now is as it was."""
+    return tuple(
+        seen.check.name
+        for seen in evaluations
+        if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in before.broken)
+    )
+
+
+def _told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
+    """One record when a check breaks: it decides nothing from then on, and nobody would notice."""
+    return [
+        Event("check_broken", view.supervisor.name, seen.verdict.reason)
+        for seen in evaluations
+        if isinstance(seen.verdict, Broken) and seen.check.name not in view.circuit.broken
+    ]
 
 
 def _seen(seen: ChildView) -> Seen:

@@ -79,7 +79,8 @@ def _of_event(event: Event, view: View, after: Circuit) -> Line | None:
     if event.kind == "escalation_near":
         left = max(0, view.supervisor.max_attempts - _used(view, circuit))
         return Line("warning", event.kind, {**ground, **_progress(view, circuit), "attempts_remaining": left})
-    return Line("info", event.kind, {**ground, "subject": event.subject})
+    level = "warning" if event.kind == "check_broken" else "info"
+    return Line(level, event.kind, {**ground, "subject": event.subject})
 
 
 def _ground(view: View, circuit: Circuit) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """The whole decision: what is written, in which order, and whom one child's trouble does not touch."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated import Part, Plant, Seen, connected, running
 
-from supervision.checks import check
+from supervision.checks import check, ok
+from supervision.circuit import State
 from supervision.decide import Plan, decide
 from supervision.model import Update
 
@@ -110,3 +113,31 @@ def test_documents_of_a_plan_can_be_stored() -> None:
     plant.disconnect()
     plan = plant.second()
     assert msgspec.json.decode(msgspec.json.encode(plan.circuit), type=type(plan.circuit)) == plan.circuit
+
+
+def test_a_check_that_is_wrong_itself_is_told_once_per_stretch() -> None:
+    answers: list[Any] = [ok()]
+    odd = check("broker", "flow", restart="flow", name="odd")(lambda _broker, _flow: answers[0])
+    plant = running(Part("broker"), Part("flow"), checks=(odd,))
+    answers[0] = True
+    plant.seconds(5)
+    answers[0] = ok()
+    plant.seconds(2)
+    answers[0] = 1
+    plant.seconds(5)
+    told = [event.reason for event in plant.events if event.kind == "check_broken"]
+    assert [reason.split(";")[0] for reason in told] == ["odd returned True", "odd returned 1"]
+    assert plant.circuit.state is State.CLOSED
+
+
+def test_a_broken_check_that_cannot_be_asked_stays_broken_without_another_word() -> None:
+    answers: list[Any] = [ok()]
+    odd = check("broker", "flow", restart="flow", name="odd")(lambda _broker, _flow: answers[0])
+    plant = running(Part("broker"), Part("flow"), checks=(odd,))
+    answers[0] = None
+    plant.seconds(2)
+    for _ in range(15):
+        plant.pass_time()
+        plant.tick()
+    plant.seconds(3)
+    assert [event.kind for event in plant.events].count("check_broken") == 1
