@@ -14,9 +14,9 @@ import structlog
 from supervision.actions import ActionSpec, Run
 from supervision.backoff import Backoff
 from supervision.child import Child
+from supervision.documents import told
 from supervision.errors import NotRetryable
 from supervision.store.actions import GRACE_MS, Ended, Record
-from supervision.store.plain import told
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
 from supervision.view import Claim

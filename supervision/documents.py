@@ -5,7 +5,6 @@ it does not survive the way to JSON and back (NaN, sets in a mapping, numbers as
 it before anything is written.
 """
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
@@ -33,14 +32,18 @@ def valid_type(kind: object, what: str) -> None:
 
 
 def clipped(text: str) -> str:
-    """``text`` as it can be stored and read: of bounded length, without the halves of characters that JSON refuses."""
-    short = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
-    return short.encode(errors="replace").decode()
+    """``text`` as it can be stored and read: of bounded length, what UTF-8 cannot hold written as an escape."""
+    whole = text[: MAX_TEXT_LENGTH + 1].encode(errors="backslashreplace").decode()
+    return whole if len(whole) <= MAX_TEXT_LENGTH else whole[: MAX_TEXT_LENGTH - 1] + "…"
 
 
 def told(error: BaseException) -> str:
-    """What ``error`` says, even when its own ``__str__`` raises."""
-    return clipped("".join(traceback.format_exception_only(error)).strip())
+    """An exception as one reason: its type and what it says, if it can say it."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - user code: an exception that cannot even say what it is
+        said = "its message raised another exception"
+    return clipped(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
 def encode(document: Any, expected: type, what: str) -> bytes:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from supervision import documents
 from supervision.child import Child
 from supervision.store.observations import Sight
-from supervision.store.plain import told
 
 MAX_THREADS = 32
 """Looks that wait for the network side by side in one process."""
@@ -124,7 +123,7 @@ async def _awaited(child: Child, timeout_s: float) -> Sight:
         async with asyncio.timeout(timeout_s) as limit:
             seen = await child.observe()
     except BaseException as error:  # noqa: BLE001 - user code: not even its SystemExit may end the loop of all
-        return Sight(child.name, error=_late(timeout_s, begun=True) if limit.expired() else told(error))
+        return Sight(child.name, error=_late(timeout_s, begun=True) if limit.expired() else documents.told(error))
     return _sight(child, lambda: seen)
 
 
@@ -133,7 +132,7 @@ def _sight(child: Child, observe: Callable[[], object]) -> Sight:
     try:
         document = documents.encode(observe(), child.Observed, f"{child.path}: observed")
     except BaseException as error:  # noqa: BLE001 - user code: not even its SystemExit may end a thread of others
-        return Sight(child.name, error=told(error))
+        return Sight(child.name, error=documents.told(error))
     return Sight(child.name, document.decode())
 
 

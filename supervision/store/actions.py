@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
+from supervision.documents import clipped
 from supervision.model import Reservation
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
-from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 from supervision.store.ticks import wish
 
@@ -97,7 +97,7 @@ class Actions:
                 keys.of(record.supervisor, "control"),
                 *(keys.outbox, keys.entries, keys.events, keys.counters),
             ],
-            [record.id, record.fence, outcome, plain(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS],
+            [record.id, record.fence, outcome, clipped(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS],
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from supervision.documents import clipped
 from supervision.orders import WHOLE, Mode, Orders, Pause
 from supervision.store.keys import Keys
-from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 
 _PAUSE = "pause:"
@@ -63,7 +63,7 @@ class OrderBook:
         outcome, revision, *_ = self._scripts.run(
             "desire",
             [*(keys.of(supervisor, what) for what in ("control", "desired")), keys.outbox, keys.entries, keys.events],
-            [supervisor, child, at, document, asked.request, asked.by, plain(asked.reason)],
+            [supervisor, child, at, document, asked.request, asked.by, clipped(asked.reason)],
         )
         return outcome != b"conflict", int(revision)
 
@@ -74,7 +74,7 @@ class OrderBook:
         outcome, found, *_ = self._scripts.run(
             "order",
             [*(keys.of(supervisor, what) for what in ("control", "orders")), keys.outbox, keys.entries, keys.events],
-            [supervisor, subject, field, value, asked.request, after, asked.by, plain(asked.reason)],
+            [supervisor, subject, field, value, asked.request, after, asked.by, clipped(asked.reason)],
         )
         return outcome.decode(), found
 

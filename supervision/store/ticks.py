@@ -16,7 +16,6 @@ from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.orders import orders_in
 from supervision.store.outbox import Entry, entries
-from supervision.store.plain import plain
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
 from supervision.view import ChildView, Claim, Mode, View
@@ -151,7 +150,7 @@ def _packed(update: Update) -> dict[str, Any]:
 
 
 def _event(event: Event) -> list[str]:
-    return [event.kind, event.subject, plain(event.reason), event.before, event.after, str(event.attempt)]
+    return [event.kind, event.subject, documents.clipped(event.reason), event.before, event.after, str(event.attempt)]
 
 
 def _counters(supervisor: str, plan: Plan) -> list[str]:
@@ -194,7 +193,7 @@ def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
     try:
         fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
     except InvalidDocument as error:
-        return child.desired, found.revision, plain(str(error))
+        return child.desired, found.revision, documents.clipped(str(error))
     return fitting, found.revision, ""
 
 

@@ -129,7 +129,7 @@ def test_asynchronous_children_are_looked_at_side_by_side() -> None:
         (lambda name: AsyncRaising(name, TimeoutError("slow lamp")), "TimeoutError: slow lamp"),
         (lambda name: Raising(name, SystemExit(3)), "SystemExit: 3"),
         (lambda name: AsyncRaising(name, SystemExit(3)), "SystemExit: 3"),
-        (lambda name: AsyncRaising(name, asyncio.CancelledError()), "CancelledError: "),
+        (lambda name: AsyncRaising(name, asyncio.CancelledError()), "CancelledError"),
         (lambda name: Raising(name, Silent()), "Silent: its message raised another exception"),
         (lambda name: Raising(name, OSError("no \udcff")), "OSError: no \\udcff"),
     ],

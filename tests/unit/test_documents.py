@@ -148,7 +148,7 @@ def test_other_kinds_are_refused_by_name(kind: object) -> None:
 
 def test_reasons_are_kept_as_they_are_or_made_fit() -> None:
     assert documents.clipped("dead ✓") == "dead ✓"
-    assert documents.clipped("file \udcff") == "file ?"
+    assert documents.clipped("file \udcff") == "file \\udcff"
     assert len(documents.clipped("x" * 10_000_000)) == documents.MAX_TEXT_LENGTH
     assert documents.clipped("x" * 3000).endswith("x…")
 
