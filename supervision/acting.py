@@ -69,7 +69,11 @@ class Acting:
             child, spec, run = self._prepared(record, log)
             log.info("action_started", child=child.path)
             spec.code(child, run)
-        except (Exception, SystemExit) as error:  # sys.exit() in user code must not end a worker's thread
+        except SystemExit as error:  # sys.exit() in user code must not end a worker's thread
+            why = f"{told(error)}: its code exited, its worker was told to stop, or its hard limit was reached"
+            log.warning("action_failed", error=why, exc_info=True)
+            return "failed", why, True
+        except Exception as error:
             log.warning("action_failed", error=told(error), exc_info=True)
             return "failed", told(error), not isinstance(error, NotRetryable)
         log.info("action_succeeded", child=child.path)

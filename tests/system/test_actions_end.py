@@ -58,7 +58,7 @@ class Ending:
         return until(found, what=lambda: f"an end of {child}: {self.history(child)}") or pytest.fail("unreachable")
 
 
-@pytest.fixture(scope="module", params=["prefork", "threads"])
+@pytest.fixture(scope="module", params=["prefork", pytest.param("threads", marks=pytest.mark.chaos)])
 def ending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ending]:
     folder = tmp_path_factory.mktemp("ending")
     with EmbeddedStore(folder / "store") as server:

@@ -94,6 +94,7 @@ def test_direct_queues_need_no_binding_table(store: EmbeddedStore, tmp_path: Pat
         assert client.llen("supervision.actions") == 0
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("whole_group", [False, True], ids=["main process", "every process, as systemd may do"])
 def test_sigterm_hands_running_work_to_another_worker_at_once(
     store: EmbeddedStore, tmp_path: Path, *, whole_group: bool
@@ -118,6 +119,7 @@ def test_sigterm_hands_running_work_to_another_worker_at_once(
         assert "finished" not in "".join(lines(tmp_path, "long"))
 
 
+@pytest.mark.chaos
 def test_work_that_ends_within_the_soft_timeout_is_finished_once(store: EmbeddedStore, tmp_path: Path) -> None:
     worker = Worker(tmp_path, store.url, "probe.soft", slots=1, PROBE_SOFT_S="5")
     with ended(worker), hardened(store.url) as app, redis.Redis.from_url(store.url) as client:
@@ -132,6 +134,7 @@ def test_work_that_ends_within_the_soft_timeout_is_finished_once(store: Embedded
         assert client.llen("probe.soft") == 0
 
 
+@pytest.mark.chaos
 def test_somebody_who_unsets_the_remapping_gets_celerys_own_shutdown(store: EmbeddedStore, tmp_path: Path) -> None:
     worker = Worker(tmp_path, store.url, "probe.warm", slots=1, REMAP_SIGTERM="")
     with ended(worker):

@@ -623,6 +623,7 @@ def states(shell: Shell, status: int, *options: str) -> dict[str, str]:
     return {fact["name"]: fact["state"] for fact in facts}  # type: ignore[attr-defined]  # JSON
 
 
+@pytest.mark.chaos
 def test_doctor_says_what_does_not_run_and_what_to_do(shell: Shell, runtime: Runtime) -> None:
     until(lambda: runtime.store.client.time()[0] * 1000 > last_epoch(runtime) + 2_000)  # type: ignore[index]  # sync client
     found = states(shell, 1)
@@ -693,6 +694,7 @@ def test_doctor_finds_a_module_tasks_that_stands_before_ours(shell: Shell) -> No
     assert found["setting steps.install(app)"] == "failed"
 
 
+@pytest.mark.chaos
 def test_doctor_names_children_that_are_not_looked_after(shell: Shell, runtime: Runtime) -> None:
     found = states(shell, 1)
     assert found[f"look at {DEAD}"] == "failed"
@@ -716,6 +718,7 @@ def test_doctor_loads_the_modules_that_declare(shell: Shell) -> None:
     assert named[2]["value"] == "ModuleNotFoundError: No module named 'something_that_is_not_there'"
 
 
+@pytest.mark.chaos
 def test_doctor_finds_a_celeryconfig_that_stands_before_ours(shell: Shell) -> None:
     own = shell.folder / "celeryconfig.py"
     own.write_text("")

@@ -164,6 +164,7 @@ def test_canaries_do_not_pile_up(broker_url: str, namespace: str, app: Celery) -
     assert seen(queue(broker_url, namespace)).task == "celery.accumulate"
 
 
+@pytest.mark.chaos
 def test_without_a_live_worker_a_restart_says_that_one_must_be_started(
     drive: Callable[..., Driven], broker_url: str, namespace: str
 ) -> None:
