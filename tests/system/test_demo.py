@@ -89,10 +89,10 @@ class Demo:
         return {pid: command for pid, command in found.items() if command}  # one that is just ending has none
 
     def pid_of(self, member: str) -> int:
-        """The pid that the demo told, of one of its own processes."""
-        told = re.search(rf"^  {member} +pid (\d+)", self.said, re.MULTILINE)
+        """The pid that the demo told last, of one of its own processes: Flower starts again when its port was taken."""
+        told = re.findall(rf"^  {member} +pid (\d+)", self.said, re.MULTILINE)
         assert told, self.said
-        return int(told[1])
+        return int(told[-1])
 
     def port_of(self, child: str) -> int:
         told = re.search(rf"^  {child} +will be on port (\d+)", self.said, re.MULTILINE)
