@@ -1,5 +1,6 @@
 """The kind celery_queue against stock workers on a real broker: what it finds, heals, and leaves alone."""
 
+import os
 import re
 import select
 import socket
@@ -10,7 +11,6 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 from celery import Celery
 from celery_processes import HERE, Worker, database, ended, free_port, publish
@@ -334,7 +334,7 @@ def test_a_worker_that_only_believes_to_consume_is_restarted_where_it_is_supervi
         "-c",
         "1",
     ]
-    environment = {**dict(psutil.Process().environ()), "SUPERVISION_STORE_URL": wire.url}
+    environment = {**os.environ, "SUPERVISION_STORE_URL": wire.url}
     worker = Process("worker", command, folder=tmp_path, cwd=HERE, env=environment, stop_timeout=3)
 
     @check("mail", restart="worker", trip_after=1)
@@ -343,7 +343,7 @@ def test_a_worker_that_only_believes_to_consume_is_restarted_where_it_is_supervi
         return fail(mail.observed.reason) if mail.state == "incurable" and mail.observed.stalled else ok()
 
     with ExitStack() as stack:
-        stack.callback(worker._managed.stop, 2**60, timeout=5)
+        stack.callback(lambda: worker._managed.stop(2**60, timeout=5))  # looked up then: its path is given below
         driven = drive(worker, queue(wire.direct, "mail", stuck_after=2, heal_timeout=2), checks=[remote_control_helps])
         driven.until(lambda: driven.state("mail") == "running")
         first = driven.observed("worker").pid  # type: ignore[attr-defined]  # the Process's document
