@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from supervision import derive, documents
+from supervision import derive
 from supervision.actions import ActionSpec
-from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
+from supervision.checks import Fail
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, State, suppressed
 from supervision.circuit_step import Step, step
-from supervision.model import ChildRecord, Event, Reservation, Update, shown
+from supervision.evaluate import broken, evaluated, told_broken
+from supervision.model import ChildRecord, Event, Reservation, Update
 from supervision.orders import Mode
 from supervision.view import ChildView, View
 
@@ -46,23 +47,23 @@ def decide(view: View, now: int) -> Plan:
     """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
     if view.orders.mode is Mode.OFF:
         return Plan(None, ())
-    evaluations = [_evaluated(check, view, now) for check in view.supervisor.checks]
+    evaluations = [evaluated(check, view, now) for check in view.supervisor.checks]
     stepped = _reset(view, now) or _stepped(view, evaluations, now)
     circuit, probe = _with_probe(stepped, view)
-    circuit = msgspec.structs.replace(circuit, broken=_broken(view.circuit, evaluations))
+    circuit = msgspec.structs.replace(circuit, broken=broken(view.circuit, evaluations))
     held = suppressed(circuit, evaluations, view.children)
     updates = [update for seen in view.children.values() if (update := _update(seen, view, probe, held, now))]
     return Plan(
         circuit=circuit if circuit != view.circuit else None,
         updates=tuple(sorted(updates, key=_not_the_probe)),
-        events=(*stepped.events, *_would_restart(stepped, view), *_told_broken(view, evaluations)),
+        events=(*stepped.events, *_would_restart(stepped, view), *told_broken(view, evaluations)),
         reset=view.orders.reset,
     )
 
 
 def _reset(view: View, now: int) -> Step | None:
     """The circuit as new, if people want its incident reset; only what is seen from now on may open it again."""
-    before, name = view.circuit, view.supervisor.name
+    before, name = view.circuit, view.supervisor.path
     if not view.orders.reset or view.orders.reset != before.incident or before.state is State.CLOSED:
         return None
     fresh = Circuit(probe=before.probe, probe_ended=now)
@@ -78,7 +79,7 @@ def _stepped(view: View, evaluations: list[Evaluation], now: int) -> Step:
     stepped = step(view.circuit, _round(view, evaluations, now))
     if not view.orders.reset:
         return stepped
-    late = Event("order", view.supervisor.name, f"{view.orders.reset} was over before its reset", before="reset")
+    late = Event("order", view.supervisor.path, f"{view.orders.reset} was over before its reset", before="reset")
     return replace(stepped, events=(late, *stepped.events))
 
 
@@ -87,71 +88,14 @@ def _would_restart(stepped: Step, view: View) -> tuple[Event, ...]:
     opened = view.circuit.state is State.CLOSED and stepped.circuit.state is State.OPEN
     if not opened or view.orders.mode is not Mode.OBSERVE:
         return ()
-    subject = f"{view.supervisor.name}/{stepped.circuit.child}"
+    subject = f"{view.supervisor.path}/{stepped.circuit.child}"
     return (Event("would", subject, stepped.circuit.reason, after=RESTART_CHILD),)
-
-
-def _evaluated(check: Check, view: View, now: int) -> Evaluation:
-    read = [view.children[name] for name in check.reads]
-    stale = [seen.child.name for seen in read if not seen.fresh(now, view.supervisor.stale_after_ms)]
-    unborn = [seen.child.name for seen in read if seen.record is None]
-    if stale or unborn:
-        return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
-    looks = [seen.observation for seen in read if seen.observation]
-    verdict = _judged(check, [_seen(seen) for seen in read], view)
-    return Evaluation(check, verdict, mark=min(look.seq for look in looks), seen_at=min(look.at for look in looks))
-
-
-def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
-    """The rule's answer; whatever else it does (raise, answer nonsense) is the same as not knowing."""
-    try:
-        return _sound(check, check.rule(*seen), view)
-    except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
-        return Broken(f"{check.name} raised {documents.told(error)}")
-
-
-def _sound(check: Check, verdict: object, view: View) -> Verdict:
-    """``verdict`` if the circuit can go by it, and what is wrong with it otherwise."""
-    if isinstance(verdict, Ok):
-        return verdict
-    if not isinstance(verdict, (Fail, Unknown)) or not isinstance(verdict.reason, str) or not verdict.reason:
-        return Broken(f"{check.name} returned {shown(verdict)}; needs ok(), fail('a reason') or unknown('a reason')")
-    reason = documents.clipped(verdict.reason)
-    if isinstance(verdict, Unknown):
-        return Unknown(reason)
-    if verdict.restart and _restart_of(verdict.restart, view) is None:
-        return Broken(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
-    return Fail(reason, verdict.restart)
-
-
-def _broken(before: Circuit, evaluations: list[Evaluation]) -> tuple[str, ...]:
-    """The checks that are wrong themselves; one that could not be asked now is as it was."""
-    return tuple(
-        seen.check.name
-        for seen in evaluations
-        if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in before.broken)
-    )
-
-
-def _told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
-    """One record when a check breaks: it decides nothing from then on, and nobody would notice."""
-    return [
-        Event("check_broken", view.supervisor.name, seen.verdict.reason)
-        for seen in evaluations
-        if isinstance(seen.verdict, Broken) and seen.check.name not in view.circuit.broken
-    ]
-
-
-def _seen(seen: ChildView) -> Seen:
-    record, observation = seen.record, seen.observation
-    assert record is not None and observation is not None  # noqa: S101, PT018 # only fresh, born children get here
-    return Seen(seen.child.name, record.state, record.phase, observation.document)
 
 
 def _round(view: View, evaluations: list[Evaluation], now: int) -> Round:
     declared = view.supervisor
     return Round(
-        supervisor=declared.name,
+        supervisor=declared.path,
         evaluations=evaluations,
         probe=_probe(view.circuit, view, now),
         probing=any(seen.in_flight and seen.in_flight == view.circuit.probe for seen in view.children.values()),

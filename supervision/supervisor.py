@@ -51,7 +51,7 @@ class Supervisor:
         observe_timeout: float = DEFAULT_OBSERVE_TIMEOUT_S,
         stale_after: float = DEFAULT_STALE_AFTER_S,
     ) -> None:
-        self.name = valid_path(name, "supervisor")
+        self.name = self.path = valid_path(name, "supervisor")
         self.restart = Backoff() if restart is None else restart
         self.interval_ms = self._milliseconds("interval", interval, "1")
         self.window_ms = self._milliseconds("window", window, "300")
@@ -62,17 +62,17 @@ class Supervisor:
         self.checks: tuple[Check, ...] = self._listed("checks", checks)
         self._validate()
         for child in self.children.values():  # last, so that a refused declaration leaves its children free
-            child.placed_under(self.name)
+            child.placed_under(self.path)
 
     def child(self, name: str) -> Child:
         """The child of that name, or `NotFound` with the names there are."""
         try:
             return self.children[name]
         except KeyError:
-            raise NotFound(f"{self.name} has no child {name!r}; it has {', '.join(self.children) or 'none'}") from None
+            raise NotFound(f"{self.path} has no child {name!r}; it has {', '.join(self.children) or 'none'}") from None
 
     def __repr__(self) -> str:
-        return f"Supervisor({self.name})"
+        return f"Supervisor({self.path})"
 
     def _milliseconds(self, what: str, seconds: float, example: str) -> int:
         return round(valid_seconds(seconds, f"{self!r}: {what}", f"{what}={example}") * 1000)
@@ -93,7 +93,7 @@ class Supervisor:
                 raise InvalidDeclaration(f"{self!r}: {child!r} is already {child.path}; a child has one supervisor")
             if type(child).observe is Child.observe:
                 raise InvalidDeclaration(f"{self!r}: {child!r} has no observe(); write one that returns what is seen")
-            valid_path(f"{self.name}/{child.name}", "child")
+            valid_path(f"{self.path}/{child.name}", "child")
             named[child.name] = child
         return named
 

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 def _perform(home: Path, report: Report, *, stays: bool) -> None:
     report.line(f"The demo runs in {home.parent}; its files are in {home.name}")
     with Crew(home, lambda text: report.line(f"  {text}")) as crew, Client(crew.store.url) as client:
-        _play(World(crew, Inside(client, plant.name), Outside(crew.ports), report.watch), report)
+        _play(World(crew, Inside(client, plant.path), Outside(crew.ports), report.watch), report)
         report.processes = {"store": crew.store.pid, **{name: one.pid for name, one in crew.members.items()}}
         report.ports = {"store": crew.store.port, **crew.ports}
         report.verdict()

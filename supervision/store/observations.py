@@ -44,7 +44,7 @@ class Observations:
 
     def look(self, supervisor: Supervisor, *, periodic: bool) -> Look | None:
         """Begin to look at all children; None when this interval's periodic look was already begun elsewhere."""
-        keys = [self._keys.of(supervisor.name, what) for what in ("control", "slow")]
+        keys = [self._keys.of(supervisor.path, what) for what in ("control", "slow")]
         answer = self._scripts.run(
             "look", keys, ["slot" if periodic else "now", supervisor.interval_ms, _slow_ms(supervisor)]
         )
@@ -68,12 +68,12 @@ class Observations:
         self, supervisor: Supervisor, look: Look, sights: Sequence[Sight], under_way: Sequence[str]
     ) -> tuple[Entry, ...]:
         of, keys = self._keys.of, self._keys
-        own = (of(supervisor.name, what) for what in ("control", "observed", "seen", "errors", "slow"))
+        own = (of(supervisor.path, what) for what in ("control", "observed", "seen", "errors", "slow"))
         answer = self._scripts.run(
             "observed",
             [*own, keys.outbox, keys.entries, keys.events, keys.counters],
             [
-                supervisor.name,
+                supervisor.path,
                 look.sequence,
                 look.at,
                 msgspec.msgpack.encode(sights),

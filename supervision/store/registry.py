@@ -45,7 +45,7 @@ class Registry:
     def declare(self, supervisor: Supervisor) -> None:
         """Tell what ``supervisor`` is; the last one to tell wins."""
         with translated("declare"):
-            self._client.hset(self._key, supervisor.name, msgspec.json.encode(_declared(supervisor)))
+            self._client.hset(self._key, supervisor.path, msgspec.json.encode(_declared(supervisor)))
 
     def all(self) -> dict[str, DeclaredSupervisor]:
         """Every declaration, by name in alphabetical order."""
@@ -58,7 +58,7 @@ class Registry:
 
 def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
     return DeclaredSupervisor(
-        name=supervisor.name,
+        name=supervisor.path,
         interval_ms=supervisor.interval_ms,
         stale_after_ms=supervisor.stale_after_ms,
         max_attempts=supervisor.max_attempts,

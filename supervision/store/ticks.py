@@ -53,14 +53,14 @@ class Ticks:
         """The right to tick now, or why not: ``busy`` or ``duplicate``."""
         outcome, epoch, now, dirty = self._scripts.run(
             "claim",
-            [self._keys.of(supervisor.name, "control"), self._keys.counters],
-            [supervisor.name, mode, supervisor.interval_ms, LEASE_MS],
+            [self._keys.of(supervisor.path, "control"), self._keys.counters],
+            [supervisor.path, mode, supervisor.interval_ms, LEASE_MS],
         )
         return Claim(int(epoch), int(now), int(dirty)) if outcome == b"claimed" else str(outcome.decode())
 
     def load(self, supervisor: Supervisor, claim: Claim) -> View:
         """Everything about ``supervisor`` at one moment, in one round trip."""
-        control, *hashes = self.read(supervisor.name)
+        control, *hashes = self.read(supervisor.path)
         found = dict(zip(_HASHES[1:], hashes, strict=True))
         return View(
             supervisor=supervisor,
@@ -97,7 +97,7 @@ class Ticks:
     def _commit_slice(  # noqa: PLR0913 # one slice of one commit; first and last carry the circuit and the release
         self, view: View, plan: Plan, claim: Claim, updates: Sequence[Update], *, first: bool, last: bool
     ) -> list[bytes]:
-        name, keys = view.supervisor.name, self._keys
+        name, keys = view.supervisor.path, self._keys
         wishes = [update.reservation for update in updates if update.reservation]
         circuit = plan.circuit if first else None
         probe = next((wish.child for wish in wishes if wish.incident), "")

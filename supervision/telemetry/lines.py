@@ -88,7 +88,7 @@ def _ground(view: View, circuit: Circuit) -> dict[str, Any]:
     check = _check(view, circuit)
     affects = {"affects": sorted(check.affects)} if check and check.affects else {}
     return {
-        "supervisor": view.supervisor.name,
+        "supervisor": view.supervisor.path,
         "error_scope": "infrastructure",
         "impact": "all_workers",
         "child_name": circuit.child,
@@ -173,7 +173,7 @@ def _of_children(view: View, plan: Plan) -> list[Line]:
     left_out = len(told) - MOST_CHILD_LINES
     if left_out <= 0:
         return told
-    rest = {"supervisor": view.supervisor.name, "left_out": left_out, "see": "supervision events"}
+    rest = {"supervisor": view.supervisor.path, "left_out": left_out, "see": "supervision events"}
     return [*told[:MOST_CHILD_LINES], Line("warning", "child_lines_left_out", rest)]
 
 
@@ -184,7 +184,7 @@ def _child_lines(view: View, plan: Plan) -> Iterator[Line]:
             if event.kind != "state" or degraded:
                 what = "degraded" if event.kind == "state" else event.kind
                 level = "info" if what in _HARMLESS else "warning"
-                yield Line(level, f"child_{what}", _of_child(view.supervisor.name, update.child, event))
+                yield Line(level, f"child_{what}", _of_child(view.supervisor.path, update.child, event))
 
 
 _HARMLESS: Final = frozenset({"would", "order"})

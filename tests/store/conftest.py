@@ -34,4 +34,4 @@ def post() -> Post:
 def runtime(store: Store, post: Post) -> Runtime:
     """The use cases over two lamps."""
     supervisor = plant()
-    return Runtime(store, post, {supervisor.name: supervisor})
+    return Runtime(store, post, {supervisor.path: supervisor})

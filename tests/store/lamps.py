@@ -158,7 +158,7 @@ def set_control(store: Store, **fields: float | str) -> None:
 
 def forget_slot(store: Store, supervisor: Supervisor) -> None:
     """As if the next slot had come."""
-    ask(store).hdel(store.keys.of(supervisor.name, "control"), "slot")
+    ask(store).hdel(store.keys.of(supervisor.path, "control"), "slot")
 
 
 def expire_lease(store: Store, supervisor: str = "plant") -> None:

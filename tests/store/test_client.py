@@ -32,7 +32,7 @@ def client(server: EmbeddedStore, namespace: str) -> Iterator[Client]:
 def runtime(store: Store, post: Post) -> Runtime:
     """Two lamps that are warm alike, declared, not yet ticked."""
     supervisor = plant(checks=[equally_warm], stale_after=600)
-    found = Runtime(store, post, {supervisor.name: supervisor})
+    found = Runtime(store, post, {supervisor.path: supervisor})
     found.declare()
     return found
 

@@ -51,7 +51,7 @@ def client(server: EmbeddedStore, namespace: str) -> Iterator[Client]:
 @pytest.fixture
 def runtime(store: Store, post: Post) -> Runtime:
     supervisor = plant(checks=[equally_warm], stale_after=600)
-    found = Runtime(store, post, {supervisor.name: supervisor})
+    found = Runtime(store, post, {supervisor.path: supervisor})
     found.declare()
     return found
 

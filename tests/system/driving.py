@@ -19,7 +19,7 @@ class Driven:
 
     def __init__(self, store: Store, supervisor: Supervisor) -> None:
         self.store, self.supervisor = store, supervisor
-        self.runtime = Runtime(store, self, {supervisor.name: supervisor})
+        self.runtime = Runtime(store, self, {supervisor.path: supervisor})
         self._actions: SimpleQueue[str] = SimpleQueue()
 
     def publish(self, entries: Iterable[Entry]) -> list[Entry]:
@@ -31,8 +31,8 @@ class Driven:
 
     def step(self) -> None:
         """What a second brings."""
-        self.runtime.collect(self.supervisor.name)
-        self.runtime.tick(self.supervisor.name)
+        self.runtime.collect(self.supervisor.path)
+        self.runtime.tick(self.supervisor.path)
         while True:
             try:
                 self.runtime.run_action(self._actions.get_nowait())

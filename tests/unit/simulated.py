@@ -17,7 +17,8 @@ from supervision.checks import Check, Ok, check, fail, ok
 from supervision.checks import Fail as Failed
 from supervision.child import Child, state
 from supervision.circuit import TRANSITIONS, Circuit, State, suppressed
-from supervision.decide import Plan, _evaluated, decide
+from supervision.decide import Plan, decide
+from supervision.evaluate import evaluated
 from supervision.model import (
     ChildRecord,
     Do,
@@ -224,7 +225,7 @@ class Plant:
             assert wish.retries == 0
         else:
             view = self.view()
-            evaluations = [_evaluated(check, view, self.now) for check in self.supervisor.checks]
+            evaluations = [evaluated(check, view, self.now) for check in self.supervisor.checks]
             assert name not in suppressed(circuit, evaluations, [name])
 
     def _write(self, update: Update) -> None:

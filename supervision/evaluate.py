@@ -1,0 +1,74 @@
+"""Asking the checks: each over the children that it reads, while all of them are fresh.
+
+Whatever a rule does besides answering (it raises, it answers nonsense) is the same as not knowing, and is told once.
+"""
+
+from supervision import documents
+from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
+from supervision.child import RESTART_CHILD
+from supervision.circuit import Circuit, Evaluation
+from supervision.model import Event, shown
+from supervision.view import ChildView, View
+
+
+def evaluated(check: Check, view: View, now: int) -> Evaluation:
+    """What ``check`` says now; unknown while a child that it reads is not fresh."""
+    read = [view.children[name] for name in check.reads]
+    stale = [seen.child.name for seen in read if not seen.fresh(now, view.supervisor.stale_after_ms)]
+    unborn = [seen.child.name for seen in read if seen.record is None]
+    if stale or unborn:
+        return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
+    looks = [seen.observation for seen in read if seen.observation]
+    verdict = _judged(check, [_seen(seen) for seen in read], view)
+    return Evaluation(check, verdict, mark=min(look.seq for look in looks), seen_at=min(look.at for look in looks))
+
+
+def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
+    """The rule's answer; whatever else it does (raise, answer nonsense) is the same as not knowing."""
+    try:
+        return _sound(check, check.rule(*seen), view)
+    except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
+        return Broken(f"{check.name} raised {documents.told(error)}")
+
+
+def _sound(check: Check, verdict: object, view: View) -> Verdict:
+    """``verdict`` if the circuit can go by it, and what is wrong with it otherwise."""
+    if isinstance(verdict, Ok):
+        return verdict
+    if not isinstance(verdict, (Fail, Unknown)) or not isinstance(verdict.reason, str) or not verdict.reason:
+        return Broken(f"{check.name} returned {shown(verdict)}; needs ok(), fail('a reason') or unknown('a reason')")
+    reason = documents.clipped(verdict.reason)
+    if isinstance(verdict, Unknown):
+        return Unknown(reason)
+    if verdict.restart and not _can_be_restarted(verdict.restart, view):
+        return Broken(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
+    return Fail(reason, verdict.restart)
+
+
+def broken(before: Circuit, evaluations: list[Evaluation]) -> tuple[str, ...]:
+    """The checks that are wrong themselves; one that could not be asked now is as it was."""
+    return tuple(
+        seen.check.name
+        for seen in evaluations
+        if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in before.broken)
+    )
+
+
+def told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
+    """One record when a check breaks: it decides nothing from then on, and nobody would notice."""
+    return [
+        Event("check_broken", view.supervisor.path, seen.verdict.reason)
+        for seen in evaluations
+        if isinstance(seen.verdict, Broken) and seen.check.name not in view.circuit.broken
+    ]
+
+
+def _seen(seen: ChildView) -> Seen:
+    record, observation = seen.record, seen.observation
+    assert record is not None and observation is not None  # noqa: S101, PT018 # only fresh, born children get here
+    return Seen(seen.child.name, record.state, record.phase, observation.document)
+
+
+def _can_be_restarted(name: str, view: View) -> bool:
+    found = view.children.get(name)
+    return found is not None and found.child.spec(RESTART_CHILD) is not None
