@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from kombu import Exchange, Queue
 
+from supervision import settings
 from supervision.errors import InvalidDeclaration
 
 _STORE_SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+socket")
@@ -57,6 +58,8 @@ supervision_imports = ()  # modules that declare your supervisors, children, che
 supervision_metrics_per_child = (
     False  # True adds the label worker_id, one series per child: fine for 100, not for 10,000
 )
+supervision_max_actions = 1000  # in flight in the namespace; at that many, ticks give no new ones and say "queue full"
+supervision_shutdown_timeout = 5  # seconds for running work at SIGTERM; then it goes back, and another worker does it
 supervision_log_format = "json"  # one object per line, which log stores search by field; "console" is for eyes
 
 # --- where messages and results live
@@ -109,6 +112,7 @@ task_routes = {
     "supervision.tick": {"queue": "supervision.ticks"},  # short and frequent: never behind anything long
     "supervision.sweep": {"queue": "supervision.sweeps"},
     "supervision.collect": {"queue": "supervision.collectors"},  # waits for the outside world
+    "supervision.look_alone": {"queue": "supervision.collectors"},  # starts a process and does not wait for it
     "supervision.act": {"queue": "supervision.actions"},  # minutes long
 }
 task_default_queue = "supervision.actions"  # what users add is long-running more often than not
@@ -137,9 +141,7 @@ result_accept_content = ["json"]  # likewise
 worker_prefetch_multiplier = 1  # never hold what another worker could do
 worker_cancel_long_running_tasks_on_connection_loss = False  # True acknowledges the cancelled task: it is lost
 worker_deduplicate_successful_tasks = False  # True loses a chord whose worker dies before its body is sent
-worker_soft_shutdown_timeout = (
-    10  # seconds for running work at SIGTERM, used up whenever anything runs; then it goes back
-)
+worker_soft_shutdown_timeout = settings.value("shutdown_timeout", globals())  # the same; Celery uses it up if work runs
 worker_enable_soft_shutdown_on_idle = False  # nothing of ours waits in ETA messages: an idle worker ends at once
 worker_max_tasks_per_child = 2000  # bounds leaks in user code
 worker_max_memory_per_child = 400_000  # kB, far above a fresh process: at the parent's size each one dies after a task

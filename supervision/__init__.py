@@ -42,6 +42,7 @@ from supervision.errors import (
     SupervisionError,
 )
 from supervision.model import Do, Go, Phase, Snapshot, Stay
+from supervision.monitor import degraded, healthy, monitor
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "state",
     "action",
     "check",
+    "monitor",
     "Backoff",
     "Phase",
     # What a state function sees and returns
@@ -66,6 +68,9 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "ok",
     "fail",
     "unknown",
+    # What a monitor returns
+    "healthy",
+    "degraded",
     # What an action gets
     "Run",
     # For other Python programs

@@ -6,25 +6,44 @@ would hold the child's slot until the deadline, and then run an action again tha
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from signal import SIGQUIT, SIGTERM
 from typing import Any
 
 import msgspec
 import structlog
 
-from supervision.actions import ActionSpec, Run
+from supervision.actions import ActionSpec, Run, encoded_result
 from supervision.backoff import Backoff
 from supervision.child import Child
 from supervision.documents import told
 from supervision.errors import NotRetryable
 from supervision.store.actions import GRACE_MS, Ended, Record
+from supervision.store.snapshots import Snapshots
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
-from supervision.view import Claim
 
 REPORT_AGAIN_S = 0.5
 """Seconds between two tries to report an end while the store is away; it is usually back within one or two."""
 
+TERMINATED = frozenset({SIGTERM - 256, SIGQUIT - 256})
+"""What a process of a worker's pool exits with when it is told to end: by its worker's shutdown, or a hard limit."""
+
+_STOPPED = "its worker was told to stop"
+_EXITED = "its code exited, or its hard limit was reached"
+
 _log = structlog.get_logger("supervision")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """How a run ended: as what, why, whether trying again may help, and what it returned, as JSON."""
+
+    outcome: str
+    error: str = ""
+    retry: bool = False
+    result: str = ""
 
 
 class Acting:
@@ -33,11 +52,15 @@ class Acting:
     def __init__(self, store: Store, supervisors: Mapping[str, Supervisor]) -> None:
         self._store = store
         self._supervisors = supervisors
+        self._snapshots = Snapshots(store.scripts, store.keys)
 
     def child(self, record: Record) -> Child | None:
         """The child that ``record`` is about, None when this process does not declare it."""
         supervisor = self._supervisors.get(record.supervisor)
-        return supervisor.children.get(record.child) if supervisor else None
+        if supervisor is None:
+            return None
+        declared = supervisor.children.get(record.child)
+        return declared or self._store.ticks.loading.children(supervisor).get(record.child)
 
     def delay_ms(self, record: Record) -> int:
         """How long the next run of this action waits, should this one fail."""
@@ -48,44 +71,58 @@ class Acting:
     def run(self, record: Record) -> tuple[Ended, str]:
         """Run the user's code under ``record``'s fence and report how it ended; answers that, and the error if any."""
         deadline = time.monotonic() + (record.timeout_ms + GRACE_MS) / 1000
-        outcome, error, retry = self._performed(record)
+        done = self._performed(record)
         while True:
             try:
-                delay_ms = self.delay_ms(record)
-                return self._store.actions.finish(
-                    record, outcome=outcome, error=error, retry=retry, delay_ms=delay_ms
-                ), error
+                return self._reported(record, done), done.error
             except Exception as interrupted:
                 # Whatever it was (the store away, a time limit that fired just now): the end must still be reported.
                 if time.monotonic() > deadline:
                     raise
-                _log.warning("action_end_not_reported", action=record.id, outcome=outcome, error=told(interrupted))
+                _log.warning("action_end_not_reported", action=record.id, outcome=done.outcome, error=told(interrupted))
                 time.sleep(REPORT_AGAIN_S)
 
-    def _performed(self, record: Record) -> tuple[str, str, bool]:
-        """Run the user's code: outcome, error, and whether trying again may help."""
+    def _reported(self, record: Record, done: _Done) -> Ended:
+        return self._store.actions.finish(
+            record,
+            outcome=done.outcome,
+            error=done.error,
+            retry=done.retry,
+            delay_ms=self.delay_ms(record),
+            result=done.result,
+        )
+
+    def _performed(self, record: Record) -> _Done:
+        """Run the user's code: how it ended, and whether trying again may help."""
         log = _log.bind(action=record.id, action_type=record.name, fence=record.fence, attempt=record.attempt)
+        begun, hopeless = time.monotonic(), (NotRetryable,)
         try:
             child, spec, run = self._prepared(record, log)
+            hopeless += spec.not_retryable
             log.info("action_started", child=child.path)
-            spec.code(child, run)
+            result = encoded_result(spec.code(child, run), f"{child.path}: {spec.name}")
         except SystemExit as error:  # sys.exit() in user code must not end a worker's thread
-            why = f"{told(error)}: its code exited, its worker was told to stop, or its hard limit was reached"
-            log.warning("action_failed", error=why, exc_info=True)
-            return "failed", why, True
+            told_to_stop = error.code in TERMINATED and time.monotonic() - begun < record.timeout_ms / 1000
+            why = f"{told(error)}: {_STOPPED if told_to_stop else _EXITED}"
+            log.warning("action_interrupted" if told_to_stop else "action_failed", error=why, exc_info=True)
+            return _Done("interrupted" if told_to_stop else "failed", why, retry=True)
         except Exception as error:
             log.warning("action_failed", error=told(error), exc_info=True)
-            return "failed", told(error), not isinstance(error, NotRetryable)
+            return _Done("failed", told(error), retry=not isinstance(error, hopeless))
         log.info("action_succeeded", child=child.path)
-        return "succeeded", "", False
+        return _Done("succeeded", result=result)
 
     def _prepared(self, record: Record, log: Any) -> tuple[Child, ActionSpec, Run]:
-        supervisor, child = self._supervisors.get(record.supervisor), self.child(record)
+        child = self.child(record)
         spec = child.spec(record.name) if child else None
-        if not supervisor or not child or not spec:
+        if not child or not spec:
             raise NotRetryable(f"{record.supervisor}/{record.child} with action {record.name!r} is not declared here")
-        seen = self._store.ticks.load(supervisor, Claim(0, record.started, 0)).children[child.name]
+        seen = self._snapshots.of(record.supervisor, child)
         state, since = (seen.record.state, seen.record.since) if seen.record else (child.initial, 0)
         snapshot = seen.snapshot(state, since, record.started)
         params: dict[str, Any] = msgspec.json.decode(record.params)
-        return child, spec, Run(record.id, record.fence, record.attempt, snapshot, params, log)
+        below = partial(self._restart_below, child.path, record) if child.reported else None
+        return child, spec, Run(record.id, record.fence, record.attempt, snapshot, params, log, below)
+
+    def _restart_below(self, path: str, record: Record) -> None:
+        self._store.orders.restart_all(path, record.id, record.actor, record.reason)

@@ -6,12 +6,13 @@ can never look like trouble of the plant. It is a pure function and returns `ok(
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from supervision.errors import InvalidDeclaration
 from supervision.model import Phase, valid_count, valid_name
+from supervision.valid import valid_help
 
 DEFAULT_TRIP_AFTER = 2
 """Consecutive fresh failures that open the circuit: one may be a moment between two observations."""
@@ -72,7 +73,11 @@ def unknown(reason: str) -> Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check as declared; an open circuit suppresses the derivation of the children it ``affects``, empty for all."""
+    """A check as declared; an open circuit suppresses the derivation of the children it ``affects``, empty for all.
+
+    ``attempts`` bounds the restarts of its own; None leaves that to the supervisor. ``runbook_url`` and
+    ``manual_steps`` are for people, when no restart has helped.
+    """
 
     name: str
     reads: tuple[str, ...]
@@ -80,18 +85,24 @@ class Check:
     restart: str
     trip_after: int
     affects: frozenset[str]
+    attempts: int | None = None
+    runbook_url: str = ""
+    manual_steps: tuple[str, ...] = ()
 
 
-def check(
+def check(  # noqa: PLR0913 # the whole declaration of a check; all but what it reads are named
     *reads: str,
     restart: str,
     trip_after: int = DEFAULT_TRIP_AFTER,
     affects: tuple[str, ...] = (),
     name: str | None = None,
+    runbook_url: str = "",
+    manual_steps: Sequence[str] = (),
 ) -> Callable[[Callable[..., Verdict]], Check]:
     """Declare a function as a check over the children ``reads``, which it receives as `Seen`, in that order.
 
-    ``restart`` names the child to restart when it fails ``trip_after`` times in a row. Raises `InvalidDeclaration`.
+    ``restart`` names the child to restart when it fails ``trip_after`` times in a row. ``runbook_url`` and
+    ``manual_steps`` become part of the call for help when that did not help. Raises `InvalidDeclaration`.
     """
     if not isinstance(affects, (list, tuple)):
         raise InvalidDeclaration(f"check over {reads!r}: affects={affects!r}: needs names, for example ('flow',)")
@@ -102,6 +113,7 @@ def check(
             f"check over {reads!r}: needs one or more children, each named once, for example 'flow'"
         )
     valid_count(trip_after, f"check over {reads!r}: trip_after", least=1, example="trip_after=2")
+    valid_help(runbook_url, manual_steps, f"check over {reads!r}")
 
     def declare(rule: Callable[..., Verdict]) -> Check:
         called = valid_name(rule.__name__ if name is None else name, "check")
@@ -111,6 +123,15 @@ def check(
             raise InvalidDeclaration(
                 f"check {called!r}: {error}; it is called with one argument per child it reads: {', '.join(reads)}"
             ) from error
-        return Check(called, reads, rule, restart, trip_after, frozenset(affects))
+        return Check(
+            name=called,
+            reads=reads,
+            rule=rule,
+            restart=restart,
+            trip_after=trip_after,
+            affects=frozenset(affects),
+            runbook_url=runbook_url,
+            manual_steps=tuple(manual_steps),
+        )
 
     return declare

@@ -20,17 +20,21 @@
 Everything that can be wrong about such a class is found when it is defined or put into a supervisor.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypedDict, TypeVar, Unpack
 
 from supervision import documents
-from supervision.actions import NOOP, ActionSpec
+from supervision.actions import NOOP, RECONFIGURE, ActionSpec
 from supervision.errors import InvalidDeclaration, InvalidDocument
-from supervision.model import Identity, Phase, valid_method, valid_name
+from supervision.freshness import valid_interval
+from supervision.model import Identity, Phase, valid_name
+from supervision.valid import valid_help, valid_method
 
 RESTART = "restart"
 RESTART_CHILD = "restart_child"
+START = "start"
+STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,18 @@ def state(phase: Phase, *, initial: bool = False) -> Callable[[_Rule], _Rule]:
     return declare
 
 
+class Common(TypedDict, total=False):
+    """What every child can be given by keyword.
+
+    ``enabled``: false lets it rest in stopped until somebody switches it on. ``runbook_url`` and ``manual_steps``:
+    where people read what to do when it cannot be healed, and the steps in order; part of the call for help.
+    """
+
+    enabled: bool
+    runbook_url: str
+    manual_steps: Sequence[str]
+
+
 class Child:
     """One supervised thing. Subclasses give documents, `observe`, states and actions; instances give the name."""
 
@@ -70,6 +86,10 @@ class Child:
     Observed: ClassVar[type] = dict
     states: ClassVar[Mapping[str, StateSpec]] = {}
     actions: ClassVar[Mapping[str, ActionSpec]] = {}
+    reported: ClassVar[bool] = False
+    """Whether somebody tells what is seen of it, so that nobody looks."""
+    interval: float | None = None
+    """Seconds between two looks at it, a day at most; None, and whatever is shorter, is its supervisor's."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,9 +102,14 @@ class Child:
         if cls.states and len(initial) != 1:
             raise InvalidDeclaration(f"{cls.__name__}: initial states {initial}: mark exactly one with initial=True")
 
-    def __init__(self, name: str, *, desired: Any = None) -> None:
+    def __init__(self, name: str, *, desired: Any = None, **common: Unpack[Common]) -> None:
         self.name = valid_name(name, f"{type(self).__name__} named")
         self.path = ""
+        self.enabled = common.get("enabled", True)
+        self.runbook_url = common.get("runbook_url", "")
+        self.manual_steps = tuple(common.get("manual_steps", ()))
+        valid_help(self.runbook_url, self.manual_steps, repr(self))
+        self.interval_ms = 0 if self.interval is None else valid_interval(self.interval, repr(self))
         if not self.states:
             raise InvalidDeclaration(f"{self!r}: has no states; declare at least one with @state(phase, initial=True)")
         try:
@@ -98,6 +123,13 @@ class Child:
     def observe(self) -> Any:
         """Look at the real thing and return an ``Observed``; may be ``async def``; may take its time, may raise."""
         raise InvalidDeclaration(f"{self!r}: has no observe(); write one that returns {self.Observed.__name__}")
+
+    def rest(self, desired: Any) -> Any:  # noqa: ARG002 # for those who override it
+        """What should be desired while it is switched off or leaves, so that it comes to rest in stopped.
+
+        None, if there is nothing to stop: then it is only left alone. Pure, like a state function.
+        """
+        return None
 
     @property
     def initial(self) -> str:
@@ -142,8 +174,10 @@ def _collected(cls: type, marker: str) -> dict[str, Any]:
 
 
 def _with_builtins(actions: dict[str, ActionSpec]) -> dict[str, ActionSpec]:
-    """`noop` for everyone; `restart_child` for those that declare how they are restarted."""
+    """`noop` for everyone; `restart_child` and `reconfigure` for those that declare how they are restarted."""
     builtins = {NOOP.name: NOOP}
     if RESTART in actions:
         builtins[RESTART_CHILD] = actions[RESTART].called(RESTART_CHILD)
+    if restart := (builtins | actions).get(RESTART_CHILD):
+        builtins[RECONFIGURE] = restart.called(RECONFIGURE)
     return builtins | actions

@@ -6,6 +6,7 @@
     verifying ──(fresh failure, or the restart failed)──> open
     open, escalated ──(checks ok on 2 newer observations, by themselves)──> closed
     open ──(max_attempts used, or as many restarts within the window)──> escalated
+    closed, open, escalated ──(the parent restarts everything below)──> verifying
 
 Rules:
 - Only fresh evaluations count, each once: an evaluation is as new as the oldest observation that it read. What was
@@ -13,7 +14,9 @@ Rules:
 - A restart needs a check that fails now; nothing is restarted on trouble that was seen once and cannot be seen today.
 - One check is in the sights, its child is restarted. When it holds and another one is tripped, that one's turn comes.
 - Attempts return to 0 only after a stretch of calm; opening again sooner continues the same incident.
-- Exactly one probe is out at a time; it is known by its action id, and what it led to is read from the child.
+- Exactly one restart is out at a time. It is one action, or several one after the other, as the strategy says; the one
+  that is out is known by its id, and what it led to is read from its child.
+- Forced open, a circuit stays open until it is reset.
 - Time and identity are arguments. A circuit is a value; `circuit_step.step` returns the next one.
 """
 
@@ -25,9 +28,13 @@ import msgspec
 
 from supervision.backoff import Backoff
 from supervision.checks import Check, Fail, Ok, Unknown, Verdict
+from supervision.strategy import Errand
 
 MIN_STABLE_MS = 60_000
 """The least calm after which attempts return to 0."""
+
+PROBE_LEASE_MS = 30_000
+"""How old an action of a restart may be when it is started: later, the child may long be well, or be another one."""
 
 
 class State(StrEnum):
@@ -40,7 +47,10 @@ class State(StrEnum):
 
 
 TRANSITIONS: Mapping[State, Mapping[State, str]] = {
-    State.CLOSED: {State.OPEN: "a check failed trip_after times in a row"},
+    State.CLOSED: {
+        State.OPEN: "a check failed trip_after times in a row, or a person forced it",
+        State.VERIFYING: "the parent restarts everything below",
+    },
     State.OPEN: {
         State.VERIFYING: "the restart probe is sent",
         State.CLOSED: "recovered by itself, or reset by a person",
@@ -48,9 +58,13 @@ TRANSITIONS: Mapping[State, Mapping[State, str]] = {
     },
     State.VERIFYING: {
         State.CLOSED: "restarted, and the checks hold; or reset by a person",
-        State.OPEN: "the restart failed, or the checks still fail",
+        State.OPEN: "the restart failed, or the checks still fail; or a person forced it",
     },
-    State.ESCALATED: {State.CLOSED: "recovered by itself, by the slow probe, or reset by a person"},
+    State.ESCALATED: {
+        State.CLOSED: "recovered by itself, by the slow probe, or reset by a person",
+        State.OPEN: "a person forced it",
+        State.VERIFYING: "the parent restarts everything below",
+    },
 }
 
 
@@ -73,9 +87,11 @@ class Streak(msgspec.Struct, frozen=True, omit_defaults=True):
 class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The circuit at one moment; times in store milliseconds.
 
-    ``probe`` is the action id of the last restart sent, ``probe_ended`` when it had ended, ``closed_at`` since when
-    it has been calm; ``warned`` says that people were told that escalation is near, ``broken`` names the checks of
-    which they were told that the check itself is wrong.
+    ``probe`` is the id of the last restart action sent, on the child ``sent_to`` at ``sent_at``; ``errands`` are
+    those that follow it. ``probe_ended`` is when the last one of them had ended, ``closed_at`` since when it has been
+    calm. ``escalated_at`` is when the incident first escalated. ``warned`` says that people were told that escalation
+    is near, ``called`` that they were called, ``broken`` names the checks of which they were told that the check itself
+    is wrong. ``forced`` says who forced it open, ``suspected`` since when the store or the network is suspected.
     """
 
     state: State = State.CLOSED
@@ -93,6 +109,13 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     warned: bool = False
     streaks: dict[str, Streak] = {}
     broken: tuple[str, ...] = ()
+    sent_to: str = ""
+    sent_at: int = 0
+    errands: tuple[Errand, ...] = ()
+    escalated_at: int = 0
+    called: bool = False
+    forced: str = ""
+    suspected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +155,10 @@ class Round:
     probe: Probe
     probing: bool
     """Whether the last probe is still in flight, whatever became of the circuit that sent it, on whatever child."""
-    restartable: frozenset[str]
-    """The children that a restart could be given to right now."""
+    restarts: Mapping[str, tuple[Errand, ...]]
+    """What restarts a child, by the child that failed; only what could begin right now."""
+    free: frozenset[str]
+    """The children that an action could be given to right now, among those that errands are waiting for."""
     rules: Rules
     now: int
     epoch: int
@@ -143,16 +168,21 @@ def suppressed(circuit: Circuit, evaluations: Sequence[Evaluation], children: It
     """The ``children`` whose derivation ``circuit`` suppresses.
 
     A check that knows nothing now suppresses nobody: what it waits for (a dead child, one that cannot be seen) may be
-    just what only derivation brings back, and a gate must never stop what would open it.
+    just what only derivation brings back, and a gate must never stop what would open it. A child that is stopped in
+    the middle of a restart is not started by its own rules before its turn.
     """
     if circuit.state is State.CLOSED:
         return frozenset()
+    if circuit.forced:
+        return frozenset(children)
+    waiting = frozenset(errand.child for errand in circuit.errands)
     gates = [
         seen.check
         for seen in evaluations
         if not isinstance(seen.verdict, Unknown) and (seen.check.name == circuit.check or tripped(circuit, seen.check))
     ]
-    return frozenset(child for child in children if any(not gate.affects or child in gate.affects for gate in gates))
+    gated = (child for child in children if any(not gate.affects or child in gate.affects for gate in gates))
+    return waiting | frozenset(gated)
 
 
 def tripped(circuit: Circuit, check: Check) -> bool:

@@ -13,23 +13,27 @@ Rules:
 """
 
 import time
-import uuid
-from collections.abc import Iterator
 from typing import Final, Self
 
 from supervision import settings
 from supervision.child import RESTART_CHILD
-from supervision.errors import Conflict, InvalidDeclaration, NotFound, StoreUnavailable
-from supervision.model import Reservation, valid_name
-from supervision.orders_client import Ordering, line
+from supervision.errors import Conflict, InvalidDeclaration, NotFound
+from supervision.events_client import Following
+from supervision.model import Reservation
+from supervision.order_terms import line, request
+from supervision.orders_client import Ordering
 from supervision.store.actions import Record
+from supervision.store.declarations import Declarations
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
 from supervision.store.keys import DEFAULT_NAMESPACE
-from supervision.store.overview import ChildDescription, ChildView, Overview, SupervisorDescription, SupervisorView
+from supervision.store.overview import Overview
 from supervision.store.places import Place, child_place, place
 from supervision.store.store import Store
-from supervision.store.tail import LONGEST_BLOCK_S, Tail, about, newer_than
+from supervision.store.sweeps import Sweeps, SweepView, Swept
+from supervision.store.tail import LONGEST_BLOCK_S, Tail
+from supervision.store.views import ChildDescription, ChildView, SupervisorDescription, SupervisorView
+from supervision.sweeps_client import Sweeping
 
 __all__ = [
     "ENDED",
@@ -41,22 +45,18 @@ __all__ = [
     "Record",
     "SupervisorDescription",
     "SupervisorView",
+    "SweepView",
+    "Swept",
 ]
 
 MOST_EVENTS: Final = 20
 """Events at the end of a description."""
 
-OUTAGE_S: Final = 60.0
-"""Seconds without the store after which following its events gives up."""
-
-RECONNECT_S: Final = 0.5
-"""Seconds between two tries to go on following; a store that restarts is back within one or two."""
-
 ENDED: Final = frozenset({"succeeded", "failed"})
 """The states of an action that is over."""
 
 
-class Client(Ordering):
+class Client(Ordering, Following, Sweeping):
     """Supervisors, children, actions and events of one ``namespace``.
 
     Args:
@@ -81,7 +81,9 @@ class Client(Ordering):
             ) from None
         self._overview = Overview(self._store.scripts, self._store.keys, self._store.actions)
         self._tail = Tail(self._url, self._store.keys)
+        self._declared = Declarations(self._store.scripts, self._store.keys)
         self._health = Health(self._store.scripts, self._store.keys)
+        self._sweeps = Sweeps(self._store.scripts, self._store.keys, self._store.actions)
 
     def now(self) -> int:
         """The store's clock."""
@@ -89,20 +91,20 @@ class Client(Ordering):
 
     def tree(self) -> list[SupervisorView]:
         """Every declared supervisor with its children, by path."""
-        return [self._overview.supervisor(declared) for declared in self._store.registry.all().values()]
+        return [self._overview.supervisor(declared) for declared in self._declared.all().values()]
 
     def get(self, path: str) -> SupervisorView | ChildView:
         """One supervisor or child; raises `NotFound` with what there is."""
-        found = place(self._store.registry.all(), path)
+        found = place(self._declared.all(), path)
         return self._seen(found) if isinstance(found, Place) else self._overview.supervisor(found)
 
     def describe(self, path: str, *, events: int = MOST_EVENTS) -> SupervisorDescription | ChildDescription:
         """All that is known about one supervisor or child, with its last ``events``; raises `NotFound`."""
-        found = place(self._store.registry.all(), path)
+        found = place(self._declared.all(), path)
         past = self.latest_events(events, subject=path)
         if isinstance(found, Place):
             return self._overview.described(found, self._seen(found), past)
-        return SupervisorDescription(supervisor=self._overview.supervisor(found), events=tuple(past))
+        return self._overview.described_whole(found, past)
 
     def restart(self, path: str, *, by: str, reason: str, request_id: str | None = None) -> Record:
         """Ask for a restart of one child, on behalf of ``by``; answers the action as it is in the store.
@@ -116,13 +118,13 @@ class Client(Ordering):
             Conflict: an action on this child is in flight.
             InvalidDeclaration: ``by`` or ``reason`` is empty, too long or not one line; ``request_id`` is no name.
         """
-        found = child_place(self._store.registry.all(), path)
+        found = child_place(self._declared.all(), path)
         limits = found.child.actions.get(RESTART_CHILD)
         if limits is None:
             offered = ", ".join(found.child.actions)
             raise NotFound(f"{path} cannot be restarted: it has no action {RESTART_CHILD!r}, it has {offered}")
         wish = Reservation(
-            id=f"{path.replace('/', '~')}~ask-{valid_name(request_id or uuid.uuid4().hex, 'request_id')}",
+            id=f"{path.replace('/', '~')}~ask-{request(request_id)}",
             child=found.name,
             action=RESTART_CHILD,
             reason=line(reason, "reason"),
@@ -137,7 +139,7 @@ class Client(Ordering):
 
     def has_action_in_progress(self, path: str) -> bool:
         """Whether an action on this child is queued, running or waiting for its next run; raises `NotFound`."""
-        return bool(self._overview.in_flight(child_place(self._store.registry.all(), path)))
+        return bool(self._overview.in_flight(child_place(self._declared.all(), path)))
 
     def action(self, action_id: str) -> Record:
         """One action; raises `NotFound` a day after its end."""
@@ -156,35 +158,6 @@ class Client(Ordering):
             if record.state in ENDED or left <= 0:
                 return record
             last_id = self._next_about(last_id, action_id, min(left, LONGEST_BLOCK_S))
-
-    def last_event_id(self) -> str:
-        """The id of the newest event: whoever follows from here on misses nothing that comes later."""
-        return self._tail.last_id()
-
-    def latest_events(self, most: int, *, subject: str = "") -> list[Past]:
-        """The last ``most`` events of ``subject`` and what is below it (of all when empty), oldest first."""
-        return self._tail.latest(most, subject) if most > 0 else []
-
-    def events_after(self, event_id: str, timeout: float) -> list[Past]:
-        """What happened after the event ``event_id``; waits up to ``timeout`` seconds (10 at most) for the first."""
-        return self._tail.after(event_id, timeout)
-
-    def events(self, *, since: str | int = 0, subject: str = "", follow: bool = False) -> Iterator[Past]:
-        """Events of ``subject`` and what is below it (of all when empty), oldest first.
-
-        ``since`` is the id of the last event that is already known, or a moment of the store's clock. With ``follow``
-        it goes on for ever, waiting in the server for the next one, and survives an outage of `OUTAGE_S` seconds.
-        Raises `StoreUnavailable`, and `InvalidDeclaration` when ``since`` is neither.
-        """
-        last_id = newer_than(since)
-        while page := list(self._store.history.since(last_id)):
-            last_id = page[-1].id
-            yield from (event for event in page if about(event, subject))
-        while follow:
-            for event in self._awaited(last_id):
-                last_id = event.id
-                if about(event, subject):
-                    yield event
 
     def facts(self) -> Facts:
         """What the server says about itself, and how old the last tick of every supervisor is."""
@@ -218,24 +191,3 @@ class Client(Ordering):
         action_id = self._overview.in_flight(found)
         record = self._store.actions.get(action_id) if action_id else None
         return f"{record.name} {record.id} ({record.state}, for {record.actor})" if record else "an action"
-
-    def _next_about(self, last_id: str, action_id: str, seconds: float) -> str:
-        """Wait for news of one action; answers the id to go on from."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            for event in self._tail.after(last_id, left):
-                last_id = event.id
-                if event.action == action_id:
-                    return last_id
-        return last_id
-
-    def _awaited(self, last_id: str) -> list[Past]:
-        """The next events, after as many tries as fit into `OUTAGE_S`."""
-        deadline = time.monotonic() + OUTAGE_S
-        while True:
-            try:
-                return self._tail.after(last_id, LONGEST_BLOCK_S)
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(RECONNECT_S)

@@ -4,83 +4,82 @@
 
 Pure: no I/O, no clock, no randomness. In this order:
 0. People's orders: in the mode `off` nothing is decided; a reset ends the incident that it names.
-1. Checks are evaluated over fresh children, whatever else is going on.
-2. The circuit makes its step. It may ask for one restart.
+1. Members come and go; checks are evaluated over fresh children, whatever else is going on.
+2. The circuit makes its step. It may ask for one action of a restart.
 3. Every child that may be derived is: its state functions run until one of them rests or asks for an action.
 
 A child is not derived while an action on it is in flight, while it is stale, until it was looked at after its last
 action's end, while it is quarantined or paused, and while an open circuit suppresses it. None of this stops 1 and 2,
-so nothing but `off` can stop the evaluation that closes the circuit. An exception in one child's code is that child's
-alone. In the mode `observe` all of it happens, and what would be sent becomes a record of the history instead.
+so nothing but `off` can stop the evaluation that closes the circuit. A child that is switched off or leaves is brought
+to rest below an open circuit too, and one that leaves even when nobody can see it any more. While the store or the
+network is suspected, nothing is derived or restarted. An exception in one child's code is that child's alone. In the
+mode `observe` all of it happens, and what would be sent becomes a record of the history instead.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-import msgspec
+from msgspec.structs import replace
 
-from supervision import derive
-from supervision.actions import ActionSpec
-from supervision.checks import Fail
+from supervision import derive, freshness, members
 from supervision.child import RESTART_CHILD
-from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, State, suppressed
+from supervision.circuit import Circuit, State, suppressed
 from supervision.circuit_step import Step, step
-from supervision.evaluate import broken, evaluated, told_broken
+from supervision.evaluate import broken, evaluated, resting, told_broken
+from supervision.freshness import Rung
+from supervision.members import Changes
 from supervision.model import ChildRecord, Event, Reservation, Update
+from supervision.ordered import heard
 from supervision.orders import Mode
+from supervision.restarting import called, everything, round_of, with_probe
+from supervision.room import Room, fitted
 from supervision.view import ChildView, View
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one tick wants written. ``circuit`` is None and ``updates`` is empty where nothing changed.
+    """What one tick wants written; ``circuit`` is None and everything else empty where nothing changed.
 
-    ``reset`` is the reset that was heard, in time or not: it is taken off the orders.
+    ``taken_off`` are the orders that were heard, by field, in time or not; ``again`` says that there is more to be
+    decided at once, ``refused`` counts the actions that found the queue full.
     """
 
     circuit: Circuit | None
     updates: tuple[Update, ...]
     events: tuple[Event, ...] = ()
-    reset: str = ""
+    taken_off: Mapping[str, str] = field(default_factory=dict)
+    members: Changes = field(default_factory=Changes)
+    again: bool = False
+    refused: int = 0
 
 
 def decide(view: View, now: int) -> Plan:
     """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
     if view.orders.mode is Mode.OFF:
         return Plan(None, ())
+    changes = members.changed(view, now)
+    suspicion = freshness.suspicion(view, now)
+    suspected, suspicions = freshness.suspected(view.circuit.suspected, suspicion, view.supervisor.path, now)
     evaluations = [evaluated(check, view, now) for check in view.supervisor.checks]
-    stepped = _reset(view, now) or _stepped(view, evaluations, now)
-    circuit, probe = _with_probe(stepped, view)
-    circuit = msgspec.structs.replace(circuit, broken=broken(view.circuit, evaluations))
-    held = suppressed(circuit, evaluations, view.children)
-    updates = [update for seen in view.children.values() if (update := _update(seen, view, probe, held, now))]
+    ordered = heard(view, everything(view), now)
+    stepped = ordered.step or step(view.circuit, round_of(view, evaluations, now, blind=bool(suspected)))
+    circuit, probe = with_probe(stepped, view)
+    circuit, calls = called(circuit, view, now)
+    circuit = replace(circuit, broken=broken(view.circuit, evaluations, view.roster), suspected=suspected)
+    held = frozenset(view.children) if suspected else suppressed(circuit, evaluations, view.children)
+    ticking = _Ticking(view, now, probe, held, freshness.climb(view, now), changes, suspected=bool(suspected))
+    leaving = [name for name, seen in view.children.items() if seen.leaving]
+    fitting = fitted(ticking.updates(), view.children, Room(view.in_flight, view.most_actions), leaving)
+    told = (*stepped.events, *ordered.events, *calls, *suspicions)
     return Plan(
         circuit=circuit if circuit != view.circuit else None,
-        updates=tuple(sorted(updates, key=_not_the_probe)),
-        events=(*stepped.events, *_would_restart(stepped, view), *told_broken(view, evaluations)),
-        reset=view.orders.reset,
+        updates=tuple(sorted(fitting.updates, key=_not_the_probe)),
+        events=(*told, *_would_restart(stepped, view), *told_broken(view, evaluations)),
+        taken_off=ordered.taken_off,
+        members=changes,
+        refused=fitting.refused,
+        again=bool(stepped.events) or changes.more,
     )
-
-
-def _reset(view: View, now: int) -> Step | None:
-    """The circuit as new, if people want its incident reset; only what is seen from now on may open it again."""
-    before, name = view.circuit, view.supervisor.path
-    if not view.orders.reset or view.orders.reset != before.incident or before.state is State.CLOSED:
-        return None
-    fresh = Circuit(probe=before.probe, probe_ended=now)
-    ended = (
-        Event("circuit", name, "reset by a person", before.state.value, fresh.state.value),
-        Event("incident_ended", name, f"{before.incident} reset by a person"),
-    )
-    return Step(fresh, ended)
-
-
-def _stepped(view: View, evaluations: list[Evaluation], now: int) -> Step:
-    """The circuit's own step; a reset that is heard after its incident changes nothing, and is told."""
-    stepped = step(view.circuit, _round(view, evaluations, now))
-    if not view.orders.reset:
-        return stepped
-    late = Event("order", view.supervisor.path, f"{view.orders.reset} was over before its reset", before="reset")
-    return replace(stepped, events=(late, *stepped.events))
 
 
 def _would_restart(stepped: Step, view: View) -> tuple[Event, ...]:
@@ -92,74 +91,54 @@ def _would_restart(stepped: Step, view: View) -> tuple[Event, ...]:
     return (Event("would", subject, stepped.circuit.reason, after=RESTART_CHILD),)
 
 
-def _round(view: View, evaluations: list[Evaluation], now: int) -> Round:
-    declared = view.supervisor
-    return Round(
-        supervisor=declared.path,
-        evaluations=evaluations,
-        probe=_probe(view.circuit, view, now),
-        probing=any(seen.in_flight and seen.in_flight == view.circuit.probe for seen in view.children.values()),
-        restartable=frozenset(
-            name for seen in evaluations for name in _restarts(seen) if _can_restart(name, view, now)
-        ),
-        rules=Rules(declared.restart, declared.max_attempts, declared.window_ms),
-        now=now,
-        epoch=view.epoch,
-    )
+@dataclass(frozen=True, slots=True)
+class _Ticking:
+    """One tick's look at each of its children, once it is clear what becomes of the circuit."""
+
+    view: View
+    now: int
+    probe: Reservation | None
+    held: frozenset[str]
+    rungs: Mapping[str, Rung]
+    changes: Changes
+    suspected: bool
+
+    def updates(self) -> Iterator[Update]:
+        """What changes about each child, for those about which anything does."""
+        for name, seen in self.view.children.items():
+            removed = name in self.changes.members and self.changes.members[name] is None
+            if not removed and not seen.unreadable and (update := self._update(seen)):
+                yield update
+
+    def _update(self, seen: ChildView) -> Update | None:
+        if seen.record is None:
+            return None if seen.leaving else derive.born(seen, self.now)
+        update = self._decided(seen, seen.record)
+        update = derive.misfit_told(seen, update or Update(seen.child.name, seen.record)) or update
+        if rung := self.rungs.get(seen.child.name):
+            update = _on_rung(update or Update(seen.child.name, seen.record), rung)
+        return _withheld(seen, update) if update and self.view.orders.mode is Mode.OBSERVE else update
+
+    def _decided(self, seen: ChildView, record: ChildRecord) -> Update | None:
+        if self.probe and self.probe.child == seen.child.name:
+            return Update(seen.child.name, derive.tried(record, self.probe.action, self.now), (), self.probe)
+        if derive.quarantined(record, self.now) or self.view.orders.paused_until(seen.child.name, self.now):
+            return None
+        if resting(seen, self.view):
+            may = not self.suspected and (seen.ready(self.now) or _leaves_unseen(seen, self.now))
+            return derive.brought_to_rest(seen, record, self.view, self.now) if may else None
+        may = seen.child.name not in self.held and seen.ready(self.now)
+        return derive.derived(seen, record, self.view, self.now) if may else None
 
 
-def _restarts(seen: Evaluation) -> tuple[str, ...]:
-    """The child that this evaluation asks to restart, if it asks."""
-    return (seen.verdict.restart or seen.check.restart,) if isinstance(seen.verdict, Fail) else ()
+def _leaves_unseen(seen: ChildView, now: int) -> bool:
+    """Whether it leaves and nobody can see it now: then it is stopped by what was last seen of it."""
+    return seen.leaving and not seen.in_flight and seen.observation is not None and seen.settled(now)
 
 
-def _can_restart(child: str, view: View, now: int) -> bool:
-    """Whether a restart could be given now: not blindly, not beside another action, and not against an order."""
-    allowed = view.orders.mode is Mode.ACT and not view.orders.paused_until(child, now)
-    return allowed and view.children[child].ready(now, view.supervisor.stale_after_ms)
-
-
-def _probe(circuit: Circuit, view: View, now: int) -> Probe:
-    """What became of the probe. If another action ended after it, that one's end is the news about the child."""
-    target = view.children.get(circuit.child)
-    if target is None:
-        return Probe(now, succeeded=False, error=f"child {circuit.child!r} is no longer declared")
-    last, sent = target.last_action, max(circuit.restarts, default=0)
-    if target.in_flight or (last and now < last.ended < now + view.supervisor.stale_after_ms):
-        return Probe(0, succeeded=False)  # it runs, or ended after this tick began
-    if last and (last.id == circuit.probe or last.ended >= sent):
-        return Probe(last.ended, succeeded=last.outcome == "succeeded", error=last.error)
-    return Probe(now, succeeded=False, error="the probe is gone without an end; the store lost writes")
-
-
-def _with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
-    """The circuit that knows its probe, and the probe's reservation: one run, without retries of its own."""
-    circuit = stepped.circuit
-    spec = _restart_of(circuit.child, view)
-    if not stepped.restart or spec is None:
-        return circuit, None
-    probe = derive.reservation(
-        view.children[circuit.child], spec.called(RESTART_CHILD, retries=0), circuit.reason, view.epoch
-    )
-    probe = msgspec.structs.replace(probe, incident=circuit.incident)
-    return msgspec.structs.replace(circuit, probe=probe.id), probe
-
-
-def _restart_of(child: str, view: View) -> ActionSpec | None:
-    found = view.children.get(child)
-    return found.child.spec(RESTART_CHILD) if found else None
-
-
-def _update(seen: ChildView, view: View, probe: Reservation | None, held: frozenset[str], now: int) -> Update | None:
-    if seen.record is None:
-        return derive.born(seen, now)
-    update = None
-    if probe and probe.child == seen.child.name:
-        update = Update(seen.child.name, derive.tried(seen.record, probe.action, now), (), probe)
-    elif seen.child.name not in held and _derivable(seen, seen.record, view, now):
-        update = derive.derived(seen, seen.record, view, now)
-    update = derive.misfit_told(seen, update or Update(seen.child.name, seen.record)) or update
-    return _withheld(seen, update) if update and view.orders.mode is Mode.OBSERVE else update
+def _on_rung(update: Update, rung: Rung) -> Update:
+    record = replace(update.record, unseen=rung.unseen)
+    return replace(update, record=record, events=(*update.events, *rung.events), look=rung.look)
 
 
 def _withheld(seen: ChildView, update: Update) -> Update:
@@ -168,14 +147,9 @@ def _withheld(seen: ChildView, update: Update) -> Update:
     if wish is None:
         return update
     would = Event("would", seen.child.path, wish.reason, after=wish.action)
-    return msgspec.structs.replace(update, events=(*update.events, would), reservation=None)
+    return replace(update, events=(*update.events, would), reservation=None)
 
 
 def _not_the_probe(update: Update) -> bool:
     """Sort key: the probe is written in the same script as the circuit that sent it, so it comes first."""
     return update.reservation is None or not update.reservation.incident
-
-
-def _derivable(seen: ChildView, record: ChildRecord, view: View, now: int) -> bool:
-    left_alone = derive.quarantined(record, now) or view.orders.paused_until(seen.child.name, now)
-    return seen.ready(now, view.supervisor.stale_after_ms) and not left_alone

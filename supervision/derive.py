@@ -12,7 +12,7 @@ import msgspec
 from supervision import documents
 from supervision.actions import ActionSpec
 from supervision.errors import InvalidMove
-from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Stay, Try, Update, shown
+from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Siblings, Stay, Try, Update, shown
 from supervision.view import ChildView, View
 
 QUARANTINE_FAULTS = 3
@@ -21,12 +21,30 @@ QUARANTINE_WINDOW_MS = 5 * 60 * 1000
 
 _MIN_CALM_MS = 60_000
 
+RESTING = "resting"
+"""The state of a child that is switched off or leaving and has nothing to stop."""
+
 
 def born(seen: ChildView, now: int) -> Update:
     """The first record of a child: in its initial state, from which the next tick goes on."""
     child = seen.child
     record = ChildRecord(child.initial, child.states[child.initial].phase, "declared", now)
     return Update(child.name, record, (Event("state", child.path, "declared", "", child.initial),))
+
+
+def brought_to_rest(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
+    """What brings a child to rest that is switched off or leaving; what offers no rest is only left alone."""
+    try:
+        wanted = seen.child.rest(seen.desired)
+    except Exception as error:  # noqa: BLE001 # user code, as in `derived`
+        return _faulted(seen, record, error, now)
+    if wanted is not None:
+        return derived(msgspec.structs.replace(seen, desired=wanted), record, view, now)
+    if record.state == RESTING:
+        return None
+    why = "no longer wanted" if seen.leaving else "switched off"
+    resting = _with(record, state=RESTING, phase=Phase.STOPPED, reason=why, since=now, not_before=0)
+    return Update(seen.child.name, resting, (Event("state", seen.child.path, why, record.state, RESTING),))
 
 
 def derived(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
@@ -77,10 +95,11 @@ class _Settled:
 def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Settled:
     """Follow `Go` until a state rests; a state that is gone from the code begins again at the initial one."""
     child, visited, events = seen.child, [record.state], list[Event]()
-    move: Move = Go(child.initial, f"state {record.state!r} is no longer declared")
+    gone = "switched on" if record.state == RESTING else f"state {record.state!r} is no longer declared"
+    move: Move = Go(child.initial, gone)
     if record.state in child.states:
         record = _with(record, phase=child.states[record.state].phase)  # a newer version may have declared another
-        move = _move(seen, record.state, record.since, now)
+        move = _move(seen, record, view, now)
     while isinstance(move, Go):
         if move.state not in child.states:
             raise InvalidMove(f"{child!r}: no state {move.state!r}; declared are {', '.join(child.states)}")
@@ -89,12 +108,13 @@ def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Set
         visited.append(move.state)
         events.append(Event("state", child.path, move.reason, record.state, move.state))
         record = _entered(record, move, child.states[move.state].phase, view, now)
-        move = _move(seen, record.state, record.since, now)
+        move = _move(seen, record, view, now)
     return _Settled(record, tuple(events), move)
 
 
-def _move(seen: ChildView, state: str, since: int, now: int) -> Move:
-    move = seen.child.states[state].rule(seen.child, seen.snapshot(state, since, now))
+def _move(seen: ChildView, record: ChildRecord, view: View, now: int) -> Move:
+    state, siblings = record.state, Siblings(view.children)
+    move = seen.child.states[state].rule(seen.child, seen.snapshot(state, record.since, now, siblings))
     if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
         return msgspec.structs.replace(move, reason=documents.clipped(move.reason))
     raise InvalidMove(
@@ -166,7 +186,7 @@ def misfit_told(seen: ChildView, update: Update) -> Update | None:
     events = update.events
     if refused:
         events = (*events, Event("desired", seen.child.path, seen.misfit, str(refused), "refused"))
-    return Update(update.child, _with(update.record, refused=refused), events, update.reservation)
+    return msgspec.structs.replace(update, record=_with(update.record, refused=refused), events=events)
 
 
 def quarantined(record: ChildRecord, now: int) -> bool:

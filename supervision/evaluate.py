@@ -8,19 +8,33 @@ from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Circuit, Evaluation
 from supervision.model import Event, shown
-from supervision.view import ChildView, View
+from supervision.view import ChildView, Roster, View
+
+DYNAMIC = "dynamic children"
+"""The name under which their function stands among what is broken; no check can have it."""
 
 
 def evaluated(check: Check, view: View, now: int) -> Evaluation:
     """What ``check`` says now; unknown while a child that it reads is not fresh."""
+    missing = [name for name in check.reads if name not in view.children]
+    if missing:
+        return Evaluation(check, Unknown(f"not there: {', '.join(missing)}"))
     read = [view.children[name] for name in check.reads]
-    stale = [seen.child.name for seen in read if not seen.fresh(now, view.supervisor.stale_after_ms)]
+    off = [seen.child.name for seen in read if resting(seen, view)]
+    if off:
+        return Evaluation(check, Unknown(f"switched off or leaving: {', '.join(off)}"))
+    stale = [seen.child.name for seen in read if not seen.fresh(now)]
     unborn = [seen.child.name for seen in read if seen.record is None]
     if stale or unborn:
         return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
     looks = [seen.observation for seen in read if seen.observation]
     verdict = _judged(check, [_seen(seen) for seen in read], view)
     return Evaluation(check, verdict, mark=min(look.seq for look in looks), seen_at=min(look.at for look in looks))
+
+
+def resting(seen: ChildView, view: View) -> bool:
+    """Whether a child is to rest in stopped: people have switched it off, or it is leaving."""
+    return seen.leaving or not view.orders.enabled(seen.child.name, declared=seen.child.enabled)
 
 
 def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
@@ -45,22 +59,21 @@ def _sound(check: Check, verdict: object, view: View) -> Verdict:
     return Fail(reason, verdict.restart)
 
 
-def broken(before: Circuit, evaluations: list[Evaluation]) -> tuple[str, ...]:
-    """The checks that are wrong themselves; one that could not be asked now is as it was."""
-    return tuple(
+def broken(before: Circuit, evaluations: list[Evaluation], roster: Roster) -> tuple[str, ...]:
+    """The checks that are wrong themselves, as is `DYNAMIC`; one that could not be asked now is as it was."""
+    found = tuple(
         seen.check.name
         for seen in evaluations
         if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in before.broken)
     )
+    return (*found, DYNAMIC) if roster.error else found
 
 
 def told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
     """One record when a check breaks: it decides nothing from then on, and nobody would notice."""
-    return [
-        Event("check_broken", view.supervisor.path, seen.verdict.reason)
-        for seen in evaluations
-        if isinstance(seen.verdict, Broken) and seen.check.name not in view.circuit.broken
-    ]
+    wrong = [(seen.check.name, seen.verdict.reason) for seen in evaluations if isinstance(seen.verdict, Broken)]
+    wrong += [(DYNAMIC, f"the function of dynamic children: {view.roster.error}")] * bool(view.roster.error)
+    return [Event("check_broken", view.supervisor.path, why) for name, why in wrong if name not in view.circuit.broken]
 
 
 def _seen(seen: ChildView) -> Seen:

@@ -1,6 +1,6 @@
 """Looking at many children at once, each within its own time, so that one that hangs delays no other.
 
-Synchronous `observe` methods run on daemon threads, asynchronous ones on one event loop of their own. Results are
+Synchronous `observe` methods run on daemon threads, asynchronous ones on an event loop (see `awaiting`). Results are
 handed on in batches as they come: the quick ones are stored while the slow ones are still looking. A look that does
 not come back holds one thread; its child is not looked at again by this process until that thread returns. Whatever a
 look raises, even `SystemExit`, is that child's failed look and nobody else's.
@@ -11,10 +11,10 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from supervision import documents
+from supervision import awaiting, documents
 from supervision.child import Child
 from supervision.store.observations import Sight
 
@@ -29,6 +29,24 @@ NOTE_S = 0.5
 """After so many seconds without any result, say what is under way, so that other processes do not begin it again."""
 
 
+HUNG_TIMES = 10
+"""A look that lasts so many times as long as it may is not slow: it hangs."""
+
+MANY_HUNG = 8
+"""A process that holds more hanging looks than that had better be replaced ..."""
+
+LONG_HUNG_S = 300.0
+"""... and so had one that holds a single one for so long: nothing else would look at that child here again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """A look that has not come back yet: when it began, and how long it may take."""
+
+    begun: float
+    timeout_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What has come in, which may be nothing yet; ``under_way`` are the children still being looked at."""
@@ -41,18 +59,19 @@ class Looker:
     """Looks at children; one per process, because it remembers which looks have not come back."""
 
     def __init__(self) -> None:
-        self._hanging: set[str] = set()
+        self._hanging: dict[str, _Going] = {}
         self._last_seen: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def look(self, children: Sequence[Child], timeout_s: float) -> Iterator[Batch]:
         """Look at ``children`` side by side; the last batch comes no later than ``timeout_s`` seconds (and a bit)."""
         with self._lock:
+            begun = time.monotonic()
             due = {child.name: child for child in children if child.path not in self._hanging}
-            self._hanging.update(child.path for child in due.values())
+            self._hanging.update((child.path, _Going(begun, timeout_s)) for child in due.values())
         results: queue.SimpleQueue[Sight] = queue.SimpleQueue()
         blocking: queue.SimpleQueue[Child] = queue.SimpleQueue()
-        begun, waiting = time.monotonic(), set(due)
+        waiting = set(due)
         deadline = begun + timeout_s
         until = min(deadline, begun + NOTE_S)
         try:
@@ -66,6 +85,17 @@ class Looker:
         late = tuple(Sight(name, error=_late(timeout_s, begun=name not in left)) for name in waiting)
         if late:
             yield Batch(late, ())
+
+    def worn(self) -> str:
+        """Why this process had better be replaced; empty when it need not."""
+        now = time.monotonic()
+        with self._lock:
+            hung = [
+                now - look.begun for look in self._hanging.values() if now - look.begun > HUNG_TIMES * look.timeout_s
+            ]
+        if len(hung) > MANY_HUNG or max(hung, default=0.0) > LONG_HUNG_S:
+            return f"{len(hung)} looks hang, one of them for {max(hung):.0f} s"
+        return ""
 
     def _in_turn(self, children: Iterable[Child]) -> list[Child]:
         """Who was not seen for longest begins, so that a crowd too slow for one look never shuts out the same ones."""
@@ -85,7 +115,7 @@ class Looker:
         for _ in range(min(MAX_THREADS, blocking.qsize())):
             _daemon(lambda: self._drain(blocking, results))
         if awaited:
-            _daemon(lambda: asyncio.run(self._await_all(awaited, timeout_s, results)))
+            _daemon(lambda: awaiting.look_at(awaited, timeout_s, self._one(timeout_s, results), _daemon))
 
     def _drain(self, children: "queue.SimpleQueue[Child]", results: "queue.SimpleQueue[Sight]") -> None:
         """One thread's work: look at one child after the other until none is left."""
@@ -94,20 +124,21 @@ class Looker:
             self._returned(child)
             results.put(sight)
 
-    async def _await_all(
-        self, children: Sequence[Child], timeout_s: float, results: "queue.SimpleQueue[Sight]"
-    ) -> None:
-        async def one(child: Child) -> None:
+    def _one(
+        self, timeout_s: float, results: "queue.SimpleQueue[Sight]"
+    ) -> Callable[[Child, Callable[[], bool]], Awaitable[None]]:
+        async def one(child: Child, counts: Callable[[], bool]) -> None:
             sight = await _awaited(child, timeout_s)
-            self._returned(child)
-            results.put(sight)
+            if counts():
+                self._returned(child)
+                results.put(sight)
 
-        await asyncio.gather(*(one(child) for child in children))
+        return one
 
     def _returned(self, child: Child) -> None:
         """Free to be looked at again; said before the result is handed on, whose receiver may want just that."""
         with self._lock:
-            self._hanging.discard(child.path)
+            self._hanging.pop(child.path, None)
 
     def _withdrawn(self, children: "queue.SimpleQueue[Child]") -> set[str]:
         """The names of those whose turn did not come, because so many others hang; their turn is the next look."""
@@ -158,8 +189,9 @@ def _gathered(results: "queue.SimpleQueue[Sight]", waiting: set[str], deadline: 
             break
         if not sights:
             until = min(deadline, time.monotonic() + BATCH_S)
-        sights.append(sight)
-        waiting.discard(sight.child)
+        if sight.child in waiting:  # one that began anew elsewhere may come back twice
+            sights.append(sight)
+            waiting.discard(sight.child)
     return tuple(sights)
 
 

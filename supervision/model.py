@@ -5,16 +5,15 @@ its supervisor and its own name. Names never become patterns, so characters that
 key are refused at the door.
 """
 
-import inspect
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from supervision.errors import InvalidDeclaration
+from supervision.errors import InvalidDeclaration, NotFound
 
 MAX_PATH_LENGTH = 200
 
@@ -46,17 +45,6 @@ def valid_name(name: object, what: str) -> str:
     raise InvalidDeclaration(
         f"{what} {shown(name)}: a name has 1 to {MAX_PATH_LENGTH} letters, digits and _ - . : @, for example 'line-1'"
     )
-
-
-def valid_method(what: str, code: Callable[..., object], argument: str) -> None:
-    """Refuse ``code`` that cannot be called as ``method(self, argument)``, or that would have to be awaited."""
-    if inspect.iscoroutinefunction(code):
-        raise InvalidDeclaration(f"{what} {code.__qualname__}: is async def; only observe() may be, so write def")
-    try:
-        inspect.signature(code).bind(None, None)
-    except TypeError:
-        took = f"{code.__qualname__}{inspect.signature(code)}"
-        raise InvalidDeclaration(f"{what} {took}: is called as (self, {argument}), so it needs these two") from None
 
 
 def valid_path(path: object, what: str) -> str:
@@ -116,7 +104,10 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 class LastAction(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the last action on a child ended; it stands in the snapshot until the next one ends."""
+    """How the last action on a child ended; it stands in the snapshot until the next one ends.
+
+    ``result`` is what its code returned, as JSON reads it back; None unless it succeeded.
+    """
 
     id: str
     name: str
@@ -124,6 +115,7 @@ class LastAction(msgspec.Struct, frozen=True, omit_defaults=True):
     ended: int
     attempt: int = 1
     error: str = ""
+    result: Any = None
 
 
 class Try(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +123,15 @@ class Try(msgspec.Struct, frozen=True, array_like=True):
 
     count: int
     at: int
+
+
+class Unseen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Since when a child is not seen, and the looks at it alone; with an ``incident`` it is unobservable."""
+
+    since: int
+    looks: int = 0
+    looked_at: int = 0
+    incident: str = ""
 
 
 class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,12 +149,30 @@ class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     faults: tuple[int, ...] = ()
     quarantined_until: int = 0
     refused: int = 0
+    unseen: Unseen | None = None
+
+
+class Siblings:
+    """The children of one supervisor as each of them sees the others: as names and states."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, seen: Mapping[str, Any]) -> None:
+        self._seen = seen
+
+    def state(self, name: str) -> str:
+        """The last known state of the child ``name``, however old; raises `NotFound` with the names there are."""
+        if name not in self._seen:
+            raise NotFound(f"no child {name!r} beside this one; there is {', '.join(self._seen) or 'none'}")
+        record: ChildRecord | None = self._seen[name].record
+        return record.state if record else str(self._seen[name].child.initial)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """The three documents of one child at one moment: all that a state function may look at.
 
     ``at`` is the moment, ``since`` when the present state began, both in milliseconds of the store's clock.
+    ``siblings`` tells the states of the children beside it; an action sees none of them.
     """
 
     identity: Identity
@@ -164,6 +183,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     at: int
     revision: int = 0
     last_action: LastAction | None = None
+    siblings: Siblings = Siblings({})
 
 
 class Stay(msgspec.Struct, frozen=True):
@@ -216,9 +236,13 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """All that one tick changes about one child: written whole or not at all."""
+    """All that one tick changes about one child: written whole or not at all.
+
+    ``look`` asks for a look at it alone, in a process of its own.
+    """
 
     child: str
     record: ChildRecord
     events: tuple[Event, ...] = ()
     reservation: Reservation | None = None
+    look: bool = False

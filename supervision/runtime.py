@@ -10,25 +10,25 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from supervision import aggregate
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
-from supervision.decide import decide
-from supervision.errors import NotFound
+from supervision.decide import Plan, decide
+from supervision.documents import told
+from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
 from supervision.looking import Looker
 from supervision.store.actions import PROBE_LEASE_MS, Record
-from supervision.store.outbox import Entry
+from supervision.store.observations import Look, Sight
+from supervision.store.outbox import UNPUBLISHED_MS, Entry
 from supervision.store.store import Store
-from supervision.store.ticks import LOOK_AGAIN_MS
+from supervision.store.ticks import LEASE_MS, LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
 from supervision.telemetry import lines, logs
-from supervision.view import Claim, Mode
+from supervision.view import Claim, Mode, View
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
 """An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""
-
-UNPUBLISHED_MS = 1_000
-"""An outbox entry that old was not sent by the process that wrote it."""
 
 _log = structlog.get_logger("supervision")
 
@@ -56,10 +56,16 @@ class Runtime:
         claim = self.store.ticks.claim(declared, mode)
         if not isinstance(claim, Claim):
             return claim
-        view = self.store.ticks.load(declared, claim)
+        try:
+            view = self.store.ticks.load(declared, claim)
+        except InvalidDocument as error:  # another version of the code is at work, and knows better
+            _log.error("tick_left_to_another_version", supervisor=supervisor, error=str(error))  # it says all there is
+            return "unreadable"
         plan = decide(view, claim.now)
         committed = self.store.ticks.commit(view, plan, claim)
         self._publish(committed.entries)
+        if declared.parent and committed.outcome != "superseded":
+            self._report(view, plan, claim)
         sent = (entry.subject for entry in committed.entries)
         logs.write(_log, lines.lines(view, lines.committed(plan, committed.outcome, sent)))
         return committed.outcome
@@ -67,7 +73,25 @@ class Runtime:
     def collect(self, supervisor: str) -> int | None:
         """Look at all children of ``supervisor``; answers at how many, None when another process does it."""
         declared = self._declared(supervisor)
-        return self._look(declared, list(declared.children.values()), periodic=True)
+        children = self.store.ticks.loading.children(declared).values()
+        return self._look(declared, [child for child in children if not child.reported], periodic=True)
+
+    def look_alone(self, path: str) -> bool:
+        """Look at one child only, in a process that was started for it; whether nobody else does so already."""
+        supervisor, child = self._child(path)
+        look = self.store.observations.look_alone(supervisor, child.name)
+        if look is not None:
+            self._see(supervisor, look, [child])
+        return look is not None
+
+    def look_s(self, path: str) -> float:
+        """How many seconds one look at that child may take."""
+        return self._child(path)[0].observe_timeout_ms / 1000
+
+    @property
+    def worn(self) -> str:
+        """Why this process had better be replaced, empty if it need not: looks that never come back."""
+        return self._looker.worn()
 
     def run_action(self, action_id: str, *, tell: Callable[[str, Record], None] | None = None) -> str:
         """One run of one action: start, the user's code, finish, and a look at its child.
@@ -84,7 +108,7 @@ class Runtime:
         self._publish(ended.entries)
         if tell:
             tell(ended.outcome, msgspec.structs.replace(record, error=error))
-        if child := self._acting.child(record):
+        if (child := self._acting.child(record)) and not child.reported:
             self._look(self.supervisors[record.supervisor], [child], periodic=False)
         return ended.outcome
 
@@ -92,17 +116,21 @@ class Runtime:
         """Look after actions whose time has come: retries, messages nobody started, runs that did not end."""
         overdue = self.store.actions.overdue()
         for record in overdue:
-            if record.state == "running":
-                self._reap(record)
-            elif not self._expired(record):
-                # Each run took one message; what was sent beyond that was sent in vain, and only that makes us slower.
-                look_again = REDELIVERY.delay_ms(record.sent - record.attempt + 1, record.id)
-                self._publish(self.store.actions.requeue(record.id, look_again))
+            try:
+                self._look_after(record)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # one action that cannot be looked after is no reason to leave the others
+                _log.exception("action_not_looked_after", action=record.id, error=told(error))
         return len(overdue)
 
     def sweep_outbox(self) -> int:
         """Send what was decided and not sent."""
         return self._publish(self.store.outbox.unpublished(UNPUBLISHED_MS))
+
+    def sweep_wakes(self) -> int:
+        """Wake the supervisors that a tick is missing of: it died, or the message that should have brought it is lost."""
+        return self._publish(self.store.outbox.rewake([each.path for each in self.supervisors.values()], LEASE_MS))
 
     def sweep_history(self) -> int:
         """Remove old records of the history."""
@@ -112,6 +140,13 @@ class Runtime:
         """Tell the store what this process has declared, for those that do not have the code."""
         for supervisor in self.supervisors.values():
             self.store.registry.declare(supervisor)
+
+    def _report(self, view: View, plan: Plan, claim: Claim) -> None:
+        """What the parent sees of this supervisor; said after every tick, so that one that is lost does not matter."""
+        below = view.supervisor
+        above = self.supervisors[below.parent]
+        sight = Sight(below.name, msgspec.json.encode(aggregate.after(view, plan)).decode())
+        self._publish(self.store.observations.seen(above, Look(claim.epoch, claim.now, frozenset()), [sight]))
 
     def _declared(self, supervisor: str) -> Supervisor:
         try:
@@ -127,13 +162,22 @@ class Runtime:
         return len(sent)
 
     def _look(self, supervisor: Supervisor, children: list[Child], *, periodic: bool) -> int | None:
-        look = self.store.observations.look(supervisor, periodic=periodic)
+        look = self.store.observations.look(supervisor, children, periodic=periodic)
         if look is None:
             return None
-        due = [child for child in children if not (periodic and child.name in look.under_way)]
-        for batch in self._looker.look(due, supervisor.observe_timeout_ms / 1000):
-            self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
+        due = [child for child in children if not (periodic and child.name in look.not_now)]
+        self._see(supervisor, look, due)
         return len(due)
+
+    def _see(self, supervisor: Supervisor, look: Look, children: list[Child]) -> None:
+        for batch in self._looker.look(children, supervisor.observe_timeout_ms / 1000):
+            self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
+
+    def _child(self, path: str) -> tuple[Supervisor, Child]:
+        above, _, name = path.rpartition("/")
+        declared = self._declared(above)
+        children = self.store.ticks.loading.children(declared)
+        return declared, children[name] if name in children else declared.child(name)
 
     def _expired(self, record: Record) -> bool:
         """Give up a restart probe that nobody has started in its time: what it was decided on is no longer known."""
@@ -143,6 +187,15 @@ class Runtime:
         ended = self.store.actions.finish(record, outcome="expired", error=why, retry=False)
         self._publish(ended.entries)
         return ended.outcome == "failed"
+
+    def _look_after(self, record: Record) -> None:
+        """One action whose time has come."""
+        if record.state == "running":
+            self._reap(record)
+        elif not self._expired(record):
+            # Each run took one message; what was sent beyond that was sent in vain, and only that makes us slower.
+            look_again = REDELIVERY.delay_ms(record.sent - record.attempt + 1, record.id)
+            self._publish(self.store.actions.requeue(record.id, look_again))
 
     def _reap(self, record: Record) -> None:
         """End a run that cannot end itself: its process died, or hangs beyond its hard limit."""
@@ -158,6 +211,7 @@ class Runtime:
 SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "due": Runtime.sweep_due,
     "outbox": Runtime.sweep_outbox,
+    "wakes": Runtime.sweep_wakes,
     "history": Runtime.sweep_history,
 }
 """Sweeps by the name that beat and the command line use."""

@@ -10,11 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervision.errors import InvalidDeclaration
+from supervision.model import MAX_COUNT
 
 DEFAULT_STORE_URL = "redis://127.0.0.1:6379/0"
 
 LOG_FORMATS = ("json", "console")
 """For machines, which is the default, and for people."""
+
+DEFAULT_MAX_ACTIONS = 1000
+"""Actions in flight in one namespace at which ticks give no new ones: some minutes of work for a few workers."""
+
+DEFAULT_SHUTDOWN_S = 5.0
+"""Seconds that a worker which is told to stop gives its running actions before it hands them back."""
+
+MAX_SHUTDOWN_S = 600.0
+"""Whoever stops a worker does not wait longer than ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Settings:
     imports: tuple[str, ...]
     metrics_per_child: bool
     log_format: str
+    max_actions: int
+    shutdown_timeout: float
     origin: Mapping[str, str]
 
 
@@ -34,6 +46,12 @@ def read(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Se
     found = {field: _found(field, conf, environ) for field in _FIELDS}
     values = {field: _FIELDS[field][0](key, value) for field, (key, value, _) in found.items()}
     return Settings(**values, origin={field: origin for field, (_, _, origin) in found.items()})
+
+
+def value(field: str, conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Any:
+    """One field of `Settings` alone, for those who need it before all others can be read."""
+    key, found, _ = _found(field, conf, environ)
+    return _FIELDS[field][0](key, found)
 
 
 def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, object, str]:
@@ -85,6 +103,32 @@ def _log_format(key: str, value: object) -> str:
     raise InvalidDeclaration(f"{key}={value!r}: needs one of {', '.join(map(repr, LOG_FORMATS))}")
 
 
+def _count(key: str, value: object) -> int:
+    found = _number(value, int)
+    if isinstance(found, int) and 1 <= found <= MAX_COUNT:
+        return found
+    raise InvalidDeclaration(f"{key}={value!r}: needs a whole number from 1 to {MAX_COUNT}, for example 1000")
+
+
+def _seconds(key: str, value: object) -> float:
+    found = _number(value, float)
+    if found is not None and 0 < found <= MAX_SHUTDOWN_S:
+        return found
+    raise InvalidDeclaration(
+        f"{key}={value!r}: needs a number of seconds above 0, {MAX_SHUTDOWN_S:g} at most, for example 5"
+    )
+
+
+def _number(value: object, kind: type[int] | type[float]) -> int | float | None:
+    """``value`` as a number: an environment has texts only; None when it is none, and a switch is none."""
+    if isinstance(value, str):
+        try:
+            return kind(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 _FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
@@ -93,4 +137,6 @@ _FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
     "imports": (_modules, ()),
     "metrics_per_child": (_switch, False),
     "log_format": (_log_format, LOG_FORMATS[0]),
+    "max_actions": (_count, DEFAULT_MAX_ACTIONS),
+    "shutdown_timeout": (_seconds, DEFAULT_SHUTDOWN_S),
 }

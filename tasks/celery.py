@@ -17,11 +17,13 @@ app.config_from_object("celeryconfig")
 steps.install(app)
 speaking.install(app)
 
-EXPIRES_S = 60.0
-"""Bounds what piles up while no worker is there. Never as short as a tick: it compares two machines' clocks."""
+EXPIRES_S = 900.0
+"""Bounds what piles up while no worker is there. It compares two machines' clocks, and a worker throws away whatever a
+beat sends whose clock is behind by more than this: long enough for clocks that nobody has set for years."""
 
 DUE_EVERY_S = 1.0
 OUTBOX_EVERY_S = 1.0
+WAKES_EVERY_S = 1.0
 HISTORY_EVERY_S = 300.0
 
 
@@ -45,6 +47,7 @@ def schedule(sender: Celery, **_signal: object) -> None:
         _every(sender, seconds, publish.COLLECT, name)
     _every(sender, DUE_EVERY_S, publish.SWEEP, "due")
     _every(sender, OUTBOX_EVERY_S, publish.SWEEP, "outbox")
+    _every(sender, WAKES_EVERY_S, publish.SWEEP, "wakes")
     _every(sender, HISTORY_EVERY_S, publish.SWEEP, "history")
 
 

@@ -15,6 +15,7 @@ from celery import Celery, current_app
 from supervision import settings
 from supervision.engine.publish import CeleryPublisher
 from supervision.errors import InvalidDeclaration, StoreUnavailable
+from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
 from supervision.store.meters import count_per_child
 from supervision.store.store import Store
@@ -26,7 +27,7 @@ _runtimes: dict[int, Runtime] = {}
 
 
 def supervisors(app: Celery) -> Mapping[str, Supervisor]:
-    """Every `Supervisor` that is a global of a module in ``supervision_imports``, by name."""
+    """Every `Supervisor` that is a global of a module in ``supervision_imports``, and all below it, by path."""
     if "supervision_store_url" not in app.conf:
         raise InvalidDeclaration(
             f"{sys.modules['celeryconfig'].__file__} is not our celeryconfig: it has no supervision_store_url; "
@@ -34,10 +35,17 @@ def supervisors(app: Celery) -> Mapping[str, Supervisor]:
         )
     found: dict[str, Supervisor] = {}
     for module in settings.read(app.conf).imports:
-        for value in vars(import_module(module)).values():
-            if isinstance(value, Supervisor) and found.setdefault(value.name, value) is not value:
-                raise InvalidDeclaration(f"{module}: a second supervisor is named {value.name!r}; names are unique")
-    return found
+        declared = [value for value in vars(import_module(module)).values() if isinstance(value, Supervisor)]
+        for supervisor in (each for root in declared for each in root.tree()):
+            if found.setdefault(supervisor.path, supervisor) is not supervisor:
+                raise InvalidDeclaration(f"{module}: a second supervisor is at {supervisor.path!r}; paths are unique")
+    for supervisor in found.values():
+        if supervisor.parent and supervisor.parent not in found:
+            raise InvalidDeclaration(
+                f"{supervisor!r} is below {supervisor.parent!r}, which is no global of a module in supervision_imports"
+            )
+    refuse_clashes(found)
+    return dict(sorted(found.items()))
 
 
 def runtime() -> Runtime:
@@ -56,7 +64,7 @@ def runtime() -> Runtime:
 def build(app: Celery) -> Runtime:
     """A runtime for what ``app`` is configured with."""
     configured = settings.read(app.conf)
-    store = Store(configured.store_url, configured.namespace)
+    store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
     return Runtime(store, CeleryPublisher(app), supervisors(app))
 
 

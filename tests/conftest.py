@@ -20,7 +20,7 @@ from waiting import until
 
 from supervision.server import EmbeddedStore
 
-SESSION_MARK = "SUPERVISION_TEST_SESSION"
+SESSION_MARK = "TEST_SESSION_OF_SUPERVISION"
 """Every process that a test starts inherits this variable, unless it is started with an environment of its own."""
 
 LEFT_BEHIND = pytest.StashKey[list[str]]()

@@ -17,10 +17,10 @@ from supervision.errors import SupervisionError
 
 COMMANDS = (
     *("demo", "tree", "get", "describe", "events"),
-    *("restart", "set", "mode", "pause", "resume", "reset"),
+    *("restart", "set", "mode", "enable", "disable", "pause", "resume", "silence", "force-open", "reset", "sweep"),
     *("doctor", "exporter", "config", "version"),
 )
-"""Each is a module of this package, with the command in its global ``command``."""
+"""Each is a module of this package (with _ for -), with the command in its global ``command``."""
 
 
 class Commands(click.Group):
@@ -34,7 +34,7 @@ class Commands(click.Group):
         """The command of that name, None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        found: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return found
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,10 +1,12 @@
-"""What all orders share: who gives one and why, durations, and how it is answered."""
+"""What all orders share: who gives one and why, until when, whether it is meant, and how it is answered."""
 
 import getpass
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -27,6 +29,54 @@ def who_options(command: _Command) -> _Command:
 request_option: Callable[[_Command], _Command] = click.option(
     "--request-id", default=None, help="A name for this order: giving it again with it changes nothing."
 )
+
+
+class End(NamedTuple):
+    """When something ends, as the client takes it: one of both."""
+
+    until: int | None
+    for_s: float | None
+
+
+def end_options(command: _Command) -> _Command:
+    """``--for`` and ``--until``."""
+    until = click.option("--until", default=None, help="Until when, in UTC: 2026-05-01T18:00:00Z.")
+    lasting = click.option("--for", "lasting", default=None, help="How long: 30s, 10m, 2h, 7d.")
+    return lasting(until(command))
+
+
+def end(command: str, lasting: str | None, until: str | None) -> End:
+    """The one end that is given, or a refusal that shows ``command`` with one."""
+    if lasting is not None and until is None:
+        if (found := duration_ms(lasting)) is None:
+            raise _no_end(f"--for {lasting}: needs a number and one of s, m, h, d", command)
+        return End(None, found / 1000)
+    if until is None or lasting is not None:
+        raise _no_end("it needs one end, --for or --until", command)
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError as error:
+        raise _no_end(f"--until {until}: needs a moment in UTC, as 2026-05-01T18:00:00Z", command) from error
+    return End(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000), None)
+
+
+def _no_end(what: str, command: str) -> Refusal:
+    return Refusal(what, USAGE, f"{command} --for 10m")
+
+
+yes_option: Callable[[_Command], _Command] = click.option(
+    "--yes", is_flag=True, help="Do not ask; needed where nobody can answer."
+)
+
+
+def confirmed(question: str, *, yes: bool, command: str) -> None:
+    """Ask a person whether ``command`` is meant; where nobody can be asked, it needs ``--yes``."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refusal(f"{question} Nobody can be asked here", USAGE, f"{command} --yes")
+    if not click.confirm(question, err=True):
+        raise Refusal("nothing was done", CONDITION_FAILED, "supervision tree")
 
 
 def duration_ms(text: str) -> int | None:

@@ -52,6 +52,7 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     yield "Kind", seen.kind
     yield "State", f"{seen.state} (phase {seen.phase}) since {moment(seen.since or 0)}" if seen.state else "none yet"
     yield "Reason", "; ".join((*held(seen), seen.reason))
+    yield "Enabled", "yes" if seen.enabled else "no, by itself or with its supervisor"
     yield "Paused", f"until {moment(seen.paused_until)}" if seen.paused_until else "no"
     yield "Quarantined", f"until {moment(seen.quarantined_until)}" if seen.quarantined else "no"
     yield "Next action", f"not before {moment(seen.not_before)}" if seen.not_before else "at any time"
@@ -66,9 +67,8 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     else:
         yield "Last action", "none yet"
     yield "Offers", ", ".join(found.actions)
-    origin = f"revision {found.desired_revision}" if found.desired_revision else "as declared"
     unused = "; the code cannot read it and goes by the declared one" if found.desired_refused else ""
-    yield f"Desired ({origin}{unused})", _document(found.desired)
+    yield f"Desired ({_origin(found)}{unused})", _document(found.desired)
     when = f"{age(seen.observed_age_ms)} ago" if seen.observed_at else "never"
     yield f"Observed ({when})", _document(found.observed)
     if seen.observation_error:
@@ -78,9 +78,12 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
 def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, str]]:
     seen = found.supervisor
     yield "Path", seen.path
+    yield "Health", seen.health
     yield "Mode", seen.mode
+    yield "Enabled", "yes" if seen.enabled else "no, nor is any of its children"
     yield "Paused", f"until {moment(seen.paused_until)}" if seen.paused_until else "no"
-    yield "Circuit", seen.circuit
+    yield "Silenced", f"until {moment(seen.silenced_until)}" if seen.silenced_until else "no"
+    yield "Circuit", f"{seen.circuit}, forced open by {seen.forced_by}" if seen.forced_by else seen.circuit
     yield "Reason", circuit_sentence(seen)
     yield "Attempts", f"{seen.attempts} of {seen.max_attempts} used"
     yield "Next attempt", moment(seen.next_attempt_at) if seen.circuit == "open" else "none due"
@@ -88,6 +91,12 @@ def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, st
     yield "Incident", f"{seen.incident} since {moment(seen.opened_at)}" if seen.incident else "none"
     ticked = f"{age(seen.last_tick_age_ms)} ago" if seen.last_tick_at else "none yet"
     yield "Last tick", f"{ticked}, one every {seen.interval_ms / 1000:g}s"
+    if found.desired is not None:
+        yield f"Desired ({_origin(found)})", _document(found.desired)
+
+
+def _origin(found: "Description") -> str:
+    return f"revision {found.desired_revision}" if found.desired_revision else "as declared"
 
 
 def _document(document: Any) -> str:

@@ -1,14 +1,14 @@
 """``supervision restart``: ask for the restart of one child."""
 
 import getpass
-import sys
 import uuid
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.exits import CONDITION_FAILED, NOT_FOUND, TIMED_OUT, UNREACHABLE, USAGE, Refusal
+from supervision.cli.asking import confirmed, yes_option
+from supervision.cli.exits import CONDITION_FAILED, NOT_FOUND, TIMED_OUT, UNREACHABLE, Refusal
 from supervision.cli.printing import output_option, say, say_json
 from supervision.errors import Conflict, NotFound, StoreUnavailable
 
@@ -28,7 +28,7 @@ MOST_LISTED: Final = 10
 @output_option
 @click.option("--by", default=None, help="Who asks, for the history; by default the user of this machine.")
 @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the history.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")
+@yes_option
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status says how it ended.")
 @click.option("--timeout", default=DEFAULT_WAIT_S, show_default=True, help="Seconds to wait at most.")
 @click.option("--request-id", default=None, help="A name for this request: asking again with it starts nothing new.")
@@ -47,8 +47,8 @@ def command(  # noqa: PLR0913 # click hands in every option
 ) -> None:
     """Restart the child at PATH: a worker runs its restart within about two seconds."""
     source = client(ctx)
-    _no_supervisor(source.get(path))  # nobody is asked about something that is not there
-    _confirmed(path, yes=yes)
+    _no_top(source.get(path))  # nobody is asked about something that is not there
+    confirmed(f"Restart {path}? It interrupts what it does.", yes=yes, command=f"supervision restart {path}")
     asked = _asked(source, path, by or getpass.getuser(), reason, request_id or uuid.uuid4().hex[:12])
     if not wait:
         _say(path, asked, output)
@@ -62,25 +62,13 @@ def command(  # noqa: PLR0913 # click hands in every option
         raise Refusal(waited, TIMED_OUT, "supervision doctor" if ended.state == "queued" else f"supervision get {path}")
 
 
-def _no_supervisor(found: "ChildView | SupervisorView") -> None:
+def _no_top(found: "ChildView | SupervisorView") -> None:
+    """Refuse a supervisor that is nobody's child: only what stands below another one can be restarted as a whole."""
     children = [child.path for child in getattr(found, "children", ())]
-    if children:
+    if children and not getattr(found, "parent", ""):
         what = f"{found.path} is a supervisor; restart a child of it: {', '.join(children[:MOST_LISTED])}"
         more = f" and {len(children) - MOST_LISTED} more" if len(children) > MOST_LISTED else ""
         raise Refusal(what + more, NOT_FOUND, f"supervision restart {children[0]}")
-
-
-def _confirmed(path: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Refusal(
-            f"restarting {path} interrupts what it does, and nobody can be asked here",
-            USAGE,
-            f"supervision restart {path} --yes",
-        )
-    if not click.confirm(f"Restart {path}? It interrupts what it does.", err=True):
-        raise Refusal(f"{path} is left as it is", CONDITION_FAILED, f"supervision describe {path}")
 
 
 def _asked(source: "Client", path: str, by: str, reason: str, request_id: str) -> "Record":

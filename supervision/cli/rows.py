@@ -1,6 +1,6 @@
 """Supervisors and children as rows of one table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from supervision.cli.facts import TICKS_MISSED
@@ -49,20 +49,33 @@ COLUMNS: Final[Sequence[Column]] = (
 
 
 def tree_rows(supervisors: Iterable["SupervisorView"]) -> list[Row]:
-    """Each supervisor, followed by its children."""
-    return [row for seen in supervisors for row in (supervisor_row(seen), *map(child_row, seen.children))]
+    """Each supervisor, followed by its children; one that is a child of another stands in that one's place, once."""
+    by_path = {seen.path: seen for seen in supervisors}
+    return [row for seen in by_path.values() if seen.parent not in by_path for row in _subtree(seen, None, by_path)]
 
 
-def supervisor_row(seen: "SupervisorView") -> Row:
-    """One supervisor."""
-    parts = [*_silence(seen), *_orders(seen), circuit_sentence(seen)]
+def _subtree(
+    seen: "SupervisorView", as_child: "ChildView | None", by_path: Mapping[str, "SupervisorView"]
+) -> Iterator[Row]:
+    yield supervisor_row(seen, as_child)
+    for child in seen.children:
+        if child.path in by_path:
+            yield from _subtree(by_path[child.path], child, by_path)
+        else:
+            yield child_row(child)
+
+
+def supervisor_row(seen: "SupervisorView", as_child: "ChildView | None" = None) -> Row:
+    """One supervisor; ``as_child`` is how the one above sees it."""
+    above = child_reasons(as_child) if as_child else []
+    parts = [*_silence(seen), *_orders(seen), circuit_sentence(seen), *above]
     return Row(
         path=seen.path,
         kind="supervisor",
         state=seen.circuit,
-        phase="",
+        phase=seen.health,
         seen=age(seen.last_tick_age_ms) + (TOO_OLD if _silence(seen) else ""),
-        action="",
+        action=_action(as_child),
         reason="; ".join(parts),
         news="; ".join(map(_lasting, parts)),
         since=moment(seen.opened_at if seen.circuit != "closed" else 0),
@@ -90,7 +103,13 @@ def _silence(seen: "SupervisorView") -> list[str]:
 
 def _orders(seen: "SupervisorView") -> list[str]:
     mode = [] if seen.mode == "act" else [f"mode {seen.mode}"]
-    return [*mode, *_paused(seen)]
+    silenced = [f"silenced until {moment(seen.silenced_until)}"] if seen.silenced_until else []
+    forced = [f"forced open by {seen.forced_by}"] if seen.forced_by else []
+    return [*mode, *_disabled(seen), *_paused(seen), *silenced, *forced]
+
+
+def _disabled(seen: "SupervisorView | ChildView") -> list[str]:
+    return [] if seen.enabled else ["disabled"]
 
 
 def _paused(seen: "SupervisorView | ChildView") -> list[str]:
@@ -117,7 +136,7 @@ def child_row(seen: "ChildView") -> Row:
         state=seen.state or "",
         phase=seen.phase or "",
         seen=age(seen.observed_age_ms) + (TOO_OLD if seen.stale else ""),
-        action=f"{seen.action.name}:{seen.action.state}" if seen.action else "",
+        action=_action(seen),
         reason="; ".join(parts),
         news="; ".join(map(_lasting, parts)),
         since=moment(seen.since or 0),
@@ -125,17 +144,30 @@ def child_row(seen: "ChildView") -> Row:
     )
 
 
+def _action(seen: "ChildView | None") -> str:
+    return f"{seen.action.name}:{seen.action.state}" if seen and seen.action else ""
+
+
 def child_reasons(seen: "ChildView") -> list[str]:
     """Why it is as it is, and what comes next: what its state says, and what others have to say about it."""
     trouble = f"look failed: {seen.observation_error}" if seen.observation_error else ""
     quarantined = f"in quarantine until {moment(seen.quarantined_until)}" if seen.quarantined else ""
-    parts = (*_paused(seen), *held(seen), seen.reason, _next_try(seen), _failure(seen), trouble, quarantined)
+    parts = (
+        *_disabled(seen),
+        *_paused(seen),
+        *held(seen),
+        seen.reason,
+        _next_try(seen),
+        _failure(seen),
+        trouble,
+        quarantined,
+    )
     return [part for part in parts if part]
 
 
 def held(seen: "ChildView") -> list[str]:
     """Whether what is told about a child may be from before its supervisor's circuit opened."""
-    return [f"held by the circuit ({seen.circuit})"] if seen.circuit != "closed" else []
+    return [f"held by the circuit ({seen.circuit})"] if seen.held else []
 
 
 def _next_try(seen: "ChildView") -> str:

@@ -38,7 +38,7 @@ def to(task: Any) -> Callable[[str, Record], None]:  # a bound Celery task
 
 
 def _tell(task: Any, outcome: str, record: Record) -> None:
-    run = f"run {record.attempt} of {record.retries + 1}"
+    run = f"run {record.attempt} of {record.retries + record.handed + 1}"
     if state := _STATES.get(outcome):
         # With these two Celery stores an exception, and fails to read back anything else.
         failed = state in states.EXCEPTION_STATES

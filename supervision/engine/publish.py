@@ -8,12 +8,17 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
+from supervision.errors import NotFound
 from supervision.store.outbox import KINDS, Entry
 
 TICK = "supervision.tick"
 COLLECT = "supervision.collect"
 ACT = "supervision.act"
 SWEEP = "supervision.sweep"
+LOOK_ALONE = "supervision.look_alone"
+
+LOOK_EXPIRES_S = 900.0
+"""A look that nobody could make for so long is no longer asked for; generous, because it compares two clocks."""
 
 _log = structlog.get_logger("supervision")
 
@@ -25,7 +30,10 @@ class CeleryPublisher:
         self._app = app
 
     def publish(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Send each entry; answer those that the broker took, stop at the first that it did not."""
+        """Send each entry; answer those that the broker took, stop at the first for which it was not there.
+
+        An entry that cannot be sent for a reason of its own is told and stays behind; it stops no other one.
+        """
         taken: list[Entry] = []
         for entry in entries:
             try:
@@ -33,12 +41,19 @@ class CeleryPublisher:
             except (OperationalError, OSError) as error:
                 _log.warning("publish_failed", entry=entry.id, error=str(error))
                 break
-            taken.append(entry)
+            except Exception as error:  # noqa: BLE001 # whatever is wrong with this one is no reason to keep the others
+                _log.exception("entry_refused", entry=entry.id, error=f"{type(error).__name__}: {error}")
+            else:
+                taken.append(entry)
         return taken
 
     def send(self, entry: Entry) -> None:
-        """Send one entry."""
+        """Send one entry; `NotFound` for a kind that only another version of the code knows."""
+        if entry.kind not in _MESSAGES:
+            raise NotFound(f"entry {entry.id!r} is of the kind {entry.kind!r}; known are {', '.join(_MESSAGES)}")
         name, args, options = _MESSAGES[entry.kind](entry)
+        if entry.delay_ms:
+            options["countdown"] = entry.delay_ms / 1000
         self._app.send_task(name, args=args, ignore_result=True, **options)
 
 
@@ -64,4 +79,12 @@ def _tick(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return TICK, [entry.subject, "dirty"], {}
 
 
-_MESSAGES = {KINDS.act: _act, KINDS.tick: _tick}
+def _sweep(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return SWEEP, [entry.subject], {}
+
+
+def _look(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return LOOK_ALONE, [entry.subject], {"expires": LOOK_EXPIRES_S}
+
+
+_MESSAGES = {KINDS.act: _act, KINDS.tick: _tick, KINDS.sweep: _sweep, KINDS.look: _look}

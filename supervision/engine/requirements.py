@@ -62,8 +62,7 @@ def at_most(limit: float) -> Callable[[object], bool]:
 def scheme(app: Celery) -> str:
     """The transport of the broker's address: ``redis`` for ``redis+socket://``, too."""
     urls = app.conf.broker_url or ""
-    first = urls if isinstance(urls, str) else next(iter(urls), "")
-    return urlsplit(first).scheme.partition("+")[0]
+    return urlsplit(urls if isinstance(urls, str) else next(iter(urls), "")).scheme.partition("+")[0]
 
 
 def publish_seconds(app: Celery) -> float | None:
@@ -207,11 +206,12 @@ REQUIREMENTS = (
         "a chord whose worker dies before its body is sent is lost for ever",
         only_store=False,
     ),
-    _setting(
-        "worker_soft_shutdown_timeout",
-        at_most(600),
-        "10",
-        "at a cold shutdown running work gets no time to finish",
+    Requirement(
+        "worker_soft_shutdown_timeout, supervision_shutdown_timeout",
+        shutdown.seconds,
+        lambda both: both[0] == both[1],
+        "worker_soft_shutdown_timeout = supervision_shutdown_timeout, 5 by default",
+        "at SIGTERM running work gets another time to finish than this system says, or none",
         "warning",
         only_store=False,
     ),

@@ -11,13 +11,17 @@ Rules:
   arguments, before it has touched anything. Nothing of Celery's is patched.
 - A variable that is set, even to nothing, is somebody's decision and stays.
 - A worker that some other program embeds is left alone; `advice` says what is missing.
+- How long is one setting, ``supervision_shutdown_timeout``: our celeryconfig hands it to Celery, `seconds` compares.
 """
 
 import os
 import sys
 from pathlib import Path
 
+from celery import Celery
 from celery.signals import celeryd_init
+
+from supervision import settings
 
 VARIABLE = "REMAP_SIGTERM"
 WANTED = "SIGQUIT"
@@ -35,6 +39,11 @@ def advice() -> str | None:
     return (
         f"start workers with {VARIABLE}={WANTED}: at SIGTERM they then hand running work back instead of sitting on it"
     )
+
+
+def seconds(app: Celery) -> tuple[object, float]:
+    """What Celery gives running work at SIGTERM, and what our setting says that it gets; they should be the same."""
+    return app.conf.worker_soft_shutdown_timeout, settings.value("shutdown_timeout", app.conf)
 
 
 def _start_again(**_signal: object) -> None:

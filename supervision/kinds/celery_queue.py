@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from typing import Unpack
 
 from supervision.actions import ActionSpec, Run, action
-from supervision.child import RESTART, RESTART_CHILD
+from supervision.child import RESTART, Common
 from supervision.errors import ActionFailed, InvalidDeclaration
 from supervision.kinds.celery_broker import SOCKET_S, Address, Broker, Peek, app_of
 from supervision.kinds.queue_states import Queue, QueueObserved, rounded
@@ -72,8 +73,9 @@ class CeleryQueue(Queue):
         heal_timeout: float = DEFAULT_HEAL_S,
         reply_timeout: float = DEFAULT_REPLY_S,
         canary_every: float | None = DEFAULT_CANARY_S,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, **common)
         what = repr(self)
         self.queue = valid_name(name if queue is None else queue, f"{what}: queue")
         self.workers = _patterns(workers, what)
@@ -87,7 +89,7 @@ class CeleryQueue(Queue):
     def spec(self, action: str) -> ActionSpec | None:
         """The declared action; a restart may take what its two remedies and their questions take."""
         found = super().spec(action)
-        if found is None or action not in {RESTART, RESTART_CHILD}:
+        if found is None or found.code is not self.actions[RESTART].code:
             return found
         return found.called(action, timeout=2 * self.heal_timeout + 12 * (self.reply_timeout + SOCKET_S))
 

@@ -14,9 +14,9 @@ import socket
 import ssl
 from collections.abc import Sequence
 from http.client import HTTPException
-from typing import Protocol
+from typing import Protocol, Unpack
 
-from supervision.child import Child, state
+from supervision.child import Child, Common, state
 from supervision.errors import InvalidDeclaration
 from supervision.model import Go, Move, Phase, Snapshot, Stay, shown, valid_seconds
 
@@ -43,8 +43,8 @@ class Endpoint(Child):
 
     kind = "endpoint"
 
-    def __init__(self, name: str, *, timeout: float, slow_after: float | None) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, *, timeout: float, slow_after: float | None, **common: Unpack[Common]) -> None:
+        super().__init__(name, **common)
         self.timeout = valid_seconds(timeout, f"{self!r}: timeout", "timeout=1.0")
         if slow_after is not None:
             valid_seconds(slow_after, f"{self!r}: slow_after", "slow_after=0.5")

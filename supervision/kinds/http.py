@@ -14,10 +14,12 @@ from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Unpack
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
+from supervision.child import Common
 from supervision.errors import InvalidDeclaration
 from supervision.kinds.endpoint import DEFAULT_TIMEOUT_S, Endpoint, valid_host, valid_port, why
 from supervision.model import shown
@@ -66,8 +68,9 @@ class HttpEndpoint(Endpoint):
         slow_after: float | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(name, timeout=timeout, slow_after=slow_after)
+        super().__init__(name, timeout=timeout, slow_after=slow_after, **common)
         parts = _split(url, repr(self))
         host = valid_host(parts.hostname, repr(self))
         self._secure = parts.scheme == "https"

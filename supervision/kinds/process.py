@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
 from supervision.actions import ActionSpec, Run, action
-from supervision.child import RESTART, RESTART_CHILD, Child, state
+from supervision.child import RESTART, START, STOP, Child, Common, state
 from supervision.errors import ActionFailed
 from supervision.kinds.folders import default_folder
 from supervision.kinds.managed import ManagedProcess, ProcessStatus
@@ -37,11 +38,13 @@ _SPARE_S = 5.0
 _READY_POLL_S = 0.05
 
 _TIMEOUT_PARTS: Mapping[str, tuple[bool, bool]] = {
-    "start": (True, False),
-    "stop": (False, True),
+    START: (True, False),
+    STOP: (False, True),
     RESTART: (True, True),
-    RESTART_CHILD: (True, True),
 }
+
+_WORKERS_OWN = ("SUPERVISION_", "CELERY_")
+"""How the names of variables begin that are meant for workers; the store's address is one, with its password."""
 
 
 class ProcessDesired(msgspec.Struct, frozen=True):
@@ -76,6 +79,7 @@ class Process(Child):
         start_timeout: seconds until it must be ready.
         stop_timeout: seconds between SIGTERM and SIGKILL.
         desired: a `ProcessDesired`; running by default.
+        common: what every child takes, see `supervision.child.Common`.
     """
 
     Desired = ProcessDesired
@@ -92,8 +96,9 @@ class Process(Child):
         start_timeout: float = START_TIMEOUT_S,
         stop_timeout: float = STOP_TIMEOUT_S,
         desired: ProcessDesired | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(name, desired=desired)
+        super().__init__(name, desired=desired, **common)
         self.start_timeout, self.stop_timeout = start_timeout, stop_timeout
         own = _inherited() if env is None else env
         self._managed = ManagedProcess(name, command, folder=folder or default_folder(), env=own, cwd=cwd)
@@ -113,16 +118,21 @@ class Process(Child):
 
     def spec(self, action: str) -> ActionSpec | None:
         """The declared action, with a time limit that leaves room for this process's own timeouts."""
-        found = super().spec(action)
-        if found is None or action not in _TIMEOUT_PARTS:
+        found, restart = super().spec(action), self.actions.get(RESTART)
+        known = RESTART if found and restart and found.code is restart.code else action  # a restart has several names
+        if found is None or known not in _TIMEOUT_PARTS:
             return found
-        starts, stops = _TIMEOUT_PARTS[action]
+        starts, stops = _TIMEOUT_PARTS[known]
         return found.called(action, timeout=_SPARE_S + starts * self.start_timeout + stops * self.stop_timeout)
 
     def observe(self) -> ProcessObserved:
         """Ask the operating system."""
         status = self._managed.status()
         return ProcessObserved(status.running, status.pid, status.started, status.outdated)
+
+    def rest(self, desired: ProcessDesired) -> ProcessDesired:
+        """Not running."""
+        return msgspec.structs.replace(desired, running=False)
 
     def ready(self) -> bool:
         """Whether a process that was just started can do its work; asked until it can, or until ``start_timeout``."""
@@ -195,5 +205,12 @@ class Process(Child):
 
 
 def _inherited() -> Mapping[str, str]:
-    """This process's environment without Celery's remapped SIGTERM, which would change what stopping a child means."""
-    return {name: value for name, value in os.environ.items() if name != "REMAP_SIGTERM"}
+    """This process's environment without what is meant for workers: addresses of store and broker, a remapped SIGTERM.
+
+    The latter would change what stopping a child means, where the child is a worker.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "REMAP_SIGTERM" and not name.startswith(_WORKERS_OWN)
+    }

@@ -8,9 +8,11 @@ protocol allows it, say what to send and what must come back, with ``send`` and 
 
 import socket
 import time
+from typing import Unpack
 
 import msgspec
 
+from supervision.child import Common
 from supervision.errors import InvalidDeclaration
 from supervision.kinds.endpoint import DEFAULT_TIMEOUT_S, Endpoint, valid_host, valid_port, why
 from supervision.model import shown
@@ -56,8 +58,9 @@ class TcpEndpoint(Endpoint):
         slow_after: float | None = None,
         send: bytes = b"",
         expect: bytes = b"",
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(name, timeout=timeout, slow_after=slow_after)
+        super().__init__(name, timeout=timeout, slow_after=slow_after, **common)
         self._place = (valid_host(host, repr(self)), valid_port(port, repr(self)))
         for what, value in (("send", send), ("expect", expect)):
             if not isinstance(value, bytes) or len(value) > MAX_ANSWER_BYTES:

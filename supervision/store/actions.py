@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import redis
+import structlog
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
 from supervision.documents import clipped
@@ -20,6 +22,10 @@ GRACE_MS = round(HARD_LIMIT_EXTRA_S * 1000) + 2_000
 PROBE_LEASE_MS = 30_000
 """How old a restart probe may be when it is started: later, the child may long have healed, or be another one."""
 
+MOST_HAND_BACKS = 3
+"""Runs cut short by the end of their worker that cost the action none of its retries. Bounded, because an action that
+ends its own process looks the same; a deploy is over before the fourth."""
+
 KEEP_S = 24 * 3600
 """How long the record of an ended action can be asked for."""
 
@@ -28,9 +34,15 @@ MOST_PER_SWEEP = 500
 LONGEST_PAUSE_MS = 10_000
 """Sweeps come every second; after a longer pause, or a clock that was set, every wait goes on from where it was."""
 
+_log = structlog.get_logger("supervision")
+
 
 class Record(msgspec.Struct, frozen=True):
-    """One action as stored; times in store milliseconds, ``sent`` counts messages, ``attempt`` counts runs."""
+    """One action as stored; times in store milliseconds, ``sent`` counts messages, ``attempt`` counts runs.
+
+    ``handed`` of these runs were handed back by a worker that was told to stop, and come on top of ``retries``.
+    ``result`` is what it returned, as JSON, empty for None.
+    """
 
     id: str
     supervisor: str
@@ -51,6 +63,8 @@ class Record(msgspec.Struct, frozen=True):
     deadline: int = 0
     ended: int = 0
     error: str = ""
+    handed: int = 0
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +92,22 @@ class Actions:
         )
         return _record(answer[2:]) if answer[0] == b"run" else str(answer[1].decode())
 
-    def finish(  # one end of one run; all but the record are named
-        self, record: Record, *, outcome: str, error: str = "", retry: bool = True, delay_ms: int = 0
+    def finish(  # noqa: PLR0913 # one end of one run; all but the record are named
+        self,
+        record: Record,
+        *,
+        outcome: str,
+        error: str = "",
+        retry: bool = True,
+        delay_ms: int = 0,
+        result: str = "",
     ) -> Ended:
         """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left.
 
-        Two outcomes are a sweep's, and mean failed if the store's clock agrees, else nothing is done and the answer is
-        alive: dead, for a run beyond its deadline, and expired, for a restart probe that nobody started in time.
+        An interrupted run is one whose worker was told to stop: it is handed back and due at once, `MOST_HAND_BACKS`
+        times per action, and has failed like any other after that. Two outcomes are a sweep's, and mean failed if the
+        store's clock agrees, else nothing is done and the answer is alive: dead, for a run beyond its deadline, and
+        expired, for a restart probe that nobody started in time.
         """
         keys = self._keys
         own = (keys.of(record.supervisor, what) for what in ("flight", "last"))
@@ -97,7 +120,10 @@ class Actions:
                 keys.of(record.supervisor, "control"),
                 *(keys.outbox, keys.entries, keys.events, keys.counters),
             ],
-            [record.id, record.fence, outcome, clipped(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS],
+            [
+                *(record.id, record.fence, outcome, clipped(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS),
+                *(MOST_HAND_BACKS, result),
+            ],
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
 
@@ -127,16 +153,40 @@ class Actions:
         return outcome, entries(answer[1:]) if outcome == "reserved" else ()
 
     def overdue(self) -> list[Record]:
-        """Actions that a sweep must look at now, the oldest first, `MOST_PER_SWEEP` at most."""
-        ids = [action_id.decode() for action_id in self._overdue()]
-        found = {action_id: self.get(action_id) for action_id in ids}
-        for action_id in (action_id for action_id, record in found.items() if record is None):
-            self.requeue(action_id, 0)  # which forgets it: a due time without its record would be in the way for ever
-        return [record for record in found.values() if record]
+        """Actions that a sweep must look at now, the oldest first, `MOST_PER_SWEEP` at most.
 
-    def _overdue(self) -> list[bytes]:
+        One that cannot be read is told, and left for the version of the code that wrote it.
+        """
+        found: list[Record] = []
+        skipped = 0
+        while page := self._overdue(skipped):
+            unreadable = sum(not self._collect(action_id.decode(), found) for action_id in page)
+            skipped += unreadable
+            if found or not unreadable:
+                break
+        return found
+
+    def _overdue(self, skipped: int) -> list[bytes]:
         keys = [self._keys.due, self._keys.swept]
-        return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS]))
+        return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS, skipped]))
+
+    def _collect(self, action_id: str, found: list[Record]) -> bool:
+        """Add the record to ``found``, if there is one; False if nobody here can read it."""
+        try:
+            record = self.get(action_id)
+        except (msgspec.MsgspecError, UnicodeError, redis.ResponseError) as error:
+            _log.error("action_unreadable", action=action_id, error=str(error))  # it says all there is
+            return False
+        if record:
+            found.append(record)
+        else:
+            self.requeue(action_id, 0)  # which forgets it: a due time without its record would be in the way for ever
+        return True
+
+    def in_flight(self) -> int:
+        """How many actions of all supervisors wait, run or wait to be repeated."""
+        with translated("actions in flight"):
+            return int(self._scripts.client.zcard(self._keys.due))  # type: ignore[arg-type] # the sync client answers the value itself
 
     def get(self, action_id: str) -> Record | None:
         """The record of one action, or None when there is none (any more)."""

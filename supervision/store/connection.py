@@ -3,13 +3,18 @@
 redis-py 8 replays a command up to ten times after a connection error, which applies a non-idempotent command twice.
 We never want that: a call that changes state either answers, or raises and is repeated on purpose by its caller, with
 the same id.
+
+Each new connection asks once which run of which server it leads to: after a restart or a failover the last writes may
+be missing, and whoever decides has to know.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from supervision.errors import StoreUnavailable
@@ -32,6 +37,35 @@ _REFUSALS = (
 """Answers that say that the server, or our rights on it, cannot take a write now; nothing was written."""
 
 
+class Greeting:
+    """What every new connection of one client does first; ``server`` is the run id that the newest one has found."""
+
+    def __init__(self) -> None:
+        self.server = ""
+
+    def __call__(self, connection: AbstractConnection) -> None:
+        """Log in, as redis-py does by itself when nobody wants to greet, and ask who is there."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        try:
+            told = re.search(rb"^run_id:(\w+)", connection.read_response(disable_decoding=True), re.MULTILINE)
+        except redis.ResponseError:  # not ours to ask on this server, which is no reason to do without it
+            told = None
+        self.server = told[1].decode() if told else ""
+
+
+def server_of(client: redis.Redis) -> str:
+    """The run id of the server that the next command of ``client`` goes to, empty when it does not tell.
+
+    Costs no round trip: it is asked when a connection is made, which includes the one that a broken one is replaced by.
+    """
+    pool = client.connection_pool
+    with translated("connect"):
+        pool.release(pool.get_connection())
+    greeting = pool.connection_kwargs["redis_connect_func"]
+    return greeting.server if isinstance(greeting, Greeting) else ""
+
+
 def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
     """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``) that answers in bytes; connects on first use."""
     return redis.Redis.from_url(
@@ -41,6 +75,7 @@ def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
         socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_S,
         retry=Retry(NoBackoff(), 0),
+        redis_connect_func=Greeting(),
     )
 
 

@@ -10,8 +10,8 @@ import redis
 
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
-from supervision.store.overview import SupervisorView
 from supervision.store.scripts import NAMES, Scripts, source
+from supervision.store.views import SupervisorView
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ Per supervisor, below s:<supervisor>:, going away with the supervisor or the chi
     control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all
     records                 hash    child -> `ChildRecord`; commit
     desired                 hash    child -> revision, request and document that were set at run time; desire
-    orders                  hash    mode; pause:<child> -> `Pause`; reset -> incident id; order, commit
+    orders                  hash    what people ordered, field by field, see `orders.py`; order, commit
     observed                hash    child -> observed document; observed, when it changes
     seen                    hash    child -> "sequence:began at" of the last good look; observed
     errors                  hash    child -> "sequence:why" of the last failed look; observed, goes at the next good one

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from supervision.aggregate import unobservable
 from supervision.circuit import Circuit
 from supervision.model import ChildRecord
+from supervision.orders import Silence
 from supervision.store.connection import connect, translated
 from supervision.store.keys import Keys
 from supervision.store.registry import DeclaredSupervisor
@@ -25,19 +27,27 @@ QUEUES: Final = ("supervision.ticks", "supervision.sweeps", "supervision.collect
 PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """What kombu appends to a queue's name for messages with a priority, in its default steps."""
 
+_ANSWERS: Final = 4
+"""What is asked per supervisor."""
+
 PER_CHILD: Final = "|per_child"
 """The field beside the counts that the scripts ask for; no metric's name is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorMeters:
-    """One supervisor: ``phases`` by child; ``last_tick_at`` in store milliseconds, None before the first."""
+    """One supervisor: ``phases`` by child, ``unobservable`` counts those that nobody can see.
+
+    ``last_tick_at`` and ``silenced_until`` in store milliseconds; None before the first, 0 for no silence.
+    """
 
     declared: DeclaredSupervisor
     circuit: Circuit
     last_tick_at: int | None
     phases: Mapping[str, str]
     in_flight: int
+    unobservable: int = 0
+    silenced_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,11 @@ class Meters:
             names = [name.decode() for name in sorted(declared)]
             counts, outbox, *rest = self._asked(names)
         supervisors = tuple(
-            _meters(msgspec.json.decode(declared[name.encode()], type=DeclaredSupervisor), rest[3 * i : 3 * i + 3], at)
+            _meters(
+                msgspec.json.decode(declared[name.encode()], type=DeclaredSupervisor),
+                rest[_ANSWERS * i : _ANSWERS * (i + 1)],
+                at,
+            )
             for i, name in enumerate(names)
         )
         return Measured(
@@ -75,7 +89,7 @@ class Meters:
             counts={field.decode(): int(value) for field, value in counts.items() if not field.startswith(b"|")},
             outbox=outbox,
             supervisors=supervisors,
-            queues=_depths(self._queues, rest[3 * len(names) :]) if self._queues else None,
+            queues=_depths(self._queues, rest[_ANSWERS * len(names) :]) if self._queues else None,
         )
 
     def now(self) -> int:
@@ -96,6 +110,7 @@ class Meters:
             pipeline.hmget(self._keys.of(name, "control"), "epoch", "slot", "circuit")
             pipeline.hgetall(self._keys.of(name, "records"))
             pipeline.hlen(self._keys.of(name, "flight"))
+            pipeline.hget(self._keys.of(name, "orders"), "silence")
         for queue in self._queues:
             for priority in PRIORITIES:
                 pipeline.llen(queue + priority)
@@ -112,15 +127,17 @@ def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
 
 
 def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> SupervisorMeters:
-    (epoch, slot, circuit), records, in_flight = found
+    (epoch, slot, circuit), stored, in_flight, silence = found
+    records = {name.decode(): msgspec.json.decode(record, type=ChildRecord) for name, record in stored.items()}
+    silenced = msgspec.json.decode(silence, type=Silence).until if silence else 0
     return SupervisorMeters(
         declared=declared,
         circuit=msgspec.json.decode(circuit, type=Circuit) if circuit else Circuit(),
         last_tick_at=_last_tick(int(epoch or 0), int(slot or 0) * declared.interval_ms, at),
-        phases={
-            name.decode(): msgspec.json.decode(record, type=ChildRecord).phase.value for name, record in records.items()
-        },
+        phases={name: record.phase.value for name, record in records.items()},
         in_flight=in_flight,
+        unobservable=sum(unobservable(record) for record in records.values()),
+        silenced_until=silenced if silenced > at else 0,
     )
 
 

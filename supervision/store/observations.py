@@ -1,11 +1,16 @@
-"""Observations: begin a look, and store what was seen. A look that began earlier never overwrites a later one."""
+"""Observations: begin a look, and store what was seen. A look that began earlier never overwrites a later one.
 
-from collections.abc import Iterable, Sequence
+A child with an interval of its own is looked at in the first of its supervisor's looks within each of its intervals,
+counted by the store's clock, whoever makes them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
 
+from supervision.child import Child
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
 from supervision.store.scripts import Scripts
@@ -20,11 +25,14 @@ SLOW_EXTRA_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The right to look now: what is seen is as of ``at`` and newer than every lower ``sequence``."""
+    """The right to look now: what is seen is as of ``at`` and newer than every lower ``sequence``.
+
+    ``not_now`` are the children that somebody else is looking at, and those whose own interval is not over yet.
+    """
 
     sequence: int
     at: int
-    under_way: frozenset[str]
+    not_now: frozenset[str]
 
 
 class Sight(msgspec.Struct, frozen=True, array_like=True):
@@ -42,11 +50,23 @@ class Observations:
         self._scripts = scripts
         self._keys = keys
 
-    def look(self, supervisor: Supervisor, *, periodic: bool) -> Look | None:
-        """Begin to look at all children; None when this interval's periodic look was already begun elsewhere."""
-        keys = [self._keys.of(supervisor.path, what) for what in ("control", "slow")]
+    def look(self, supervisor: Supervisor, children: Iterable[Child] = (), *, periodic: bool) -> Look | None:
+        """Begin to look; None when this interval's periodic look was already begun elsewhere.
+
+        ``children`` are those to look at, of which `Look.not_now` is said in a periodic look.
+        """
+        rare = {child.name: child.interval_ms for child in children if child.interval_ms > supervisor.interval_ms}
+        return self._begun(supervisor, "slot" if periodic else "now", rare, "")
+
+    def look_alone(self, supervisor: Supervisor, child: str) -> Look | None:
+        """Begin to look at one child alone; None when somebody does already."""
+        return self._begun(supervisor, "alone", {}, child)
+
+    def _begun(self, supervisor: Supervisor, mode: str, intervals: Mapping[str, int], child: str) -> Look | None:
         answer = self._scripts.run(
-            "look", keys, ["slot" if periodic else "now", supervisor.interval_ms, _slow_ms(supervisor)]
+            "look",
+            [self._keys.of(supervisor.path, what) for what in ("control", "slow", "seen", "errors")],
+            [mode, supervisor.interval_ms, _slow_ms(supervisor), msgspec.msgpack.encode(intervals), child],
         )
         if answer[0] == b"duplicate":
             return None

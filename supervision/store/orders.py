@@ -1,21 +1,27 @@
 """The order book: what people want of one supervisor and of its children, each written by one script with who and why.
 
-An order that is given again by somebody who did not hear the answer takes effect once: a mode, a resume and a reset by
-what they say, a pause and a desired document by the ``request`` that they carry.
+An order that is given again by somebody who did not hear the answer takes effect once: a mode, a switch, a resume, the
+end of a silence and a reset by what they say, all others by the ``request`` that they carry. What a tick takes off when
+it has heard it (force-open, restart) leaves its request behind, so that asking again after that is not a second order.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from supervision.documents import clipped
-from supervision.orders import WHOLE, Mode, Orders, Pause
+from supervision.orders import WHOLE, Forced, Mode, Orders, Pause, Silence
 from supervision.store.keys import Keys
+from supervision.store.outbox import Entry, entries
 from supervision.store.scripts import Scripts
 
 _PAUSE = "pause:"
+_ENABLED = "enabled:"
+_SILENCE = "silence"
+_FORCE_OPEN = "force-open"
 _MODES = {mode.value.encode(): mode for mode in Mode}
+_T = TypeVar("_T")
 
 
 class Asked(NamedTuple):
@@ -24,6 +30,26 @@ class Asked(NamedTuple):
     by: str
     reason: str
     request: str = ""
+
+
+class _Order(NamedTuple):
+    """What is ordered: a field of the hash, its value (empty takes it off), and how that reads in the history.
+
+    ``default`` is the value that stands while the field is not there.
+    """
+
+    field: str
+    value: str
+    word: str = ""
+    default: str = ""
+
+
+class _Answer(NamedTuple):
+    """What became of an order: ``set``, ``same`` or ``over``, the value that stands, and the wake to send."""
+
+    outcome: str
+    stands: bytes
+    wakes: tuple[Entry, ...]
 
 
 class OrderBook:
@@ -35,29 +61,55 @@ class OrderBook:
 
     def set_mode(self, supervisor: str, mode: Mode, asked: Asked) -> None:
         """How far ``supervisor`` may go from now on."""
-        self._order(supervisor, supervisor, "mode", mode.value, mode.value, asked)
+        self._order(supervisor, WHOLE, _Order("mode", mode.value, default=Mode.ACT.value), asked)
+
+    def switch(self, supervisor: str, child: str, *, on: bool, declared: bool, asked: Asked) -> bool:
+        """Switch ``child`` or the `WHOLE`, which is ``declared`` so, on or off; whether it was not so already."""
+        order = _Order(_ENABLED + child, str(int(on)), default=str(int(declared)))
+        return self._order(supervisor, child, order, asked).outcome == "set"
 
     def pause(self, supervisor: str, child: str, pause: Pause) -> Pause:
         """Leave ``child`` or the `WHOLE` alone; answers the pause that stands: the first one of its request."""
-        asked = Asked(pause.by, pause.reason, pause.request)
-        value = msgspec.json.encode(pause).decode()
-        _, stands = self._order(supervisor, _subject(supervisor, child), _PAUSE + child, value, "paused", asked)
-        return msgspec.json.decode(stands, type=Pause)
+        return self._until(supervisor, child, _PAUSE + child, "paused", pause)
 
     def resume(self, supervisor: str, child: str, asked: Asked) -> bool:
         """End the pause of ``child`` or of the `WHOLE`; whether there was one."""
-        outcome, _ = self._order(supervisor, _subject(supervisor, child), _PAUSE + child, "", "", asked)
-        return outcome == "set"
+        return self._order(supervisor, child, _Order(_PAUSE + child, "", "paused"), asked).outcome == "set"
+
+    def silence(self, supervisor: str, silence: Silence) -> Pause:
+        """Call nobody about ``supervisor``; answers the silence that stands: the first one of its request."""
+        return self._until(supervisor, WHOLE, _SILENCE, "silenced", silence)
+
+    def end_silence(self, supervisor: str, asked: Asked) -> bool:
+        """Call people again; whether they were not."""
+        return self._order(supervisor, WHOLE, _Order(_SILENCE, "", "silenced"), asked).outcome == "set"
+
+    def force_open(self, supervisor: str, forced: Forced) -> None:
+        """Open the circuit of ``supervisor`` until it is reset; once per request, also after a tick has heard it."""
+        value = msgspec.json.encode(forced).decode()
+        order = _Order(_FORCE_OPEN, value, _FORCE_OPEN)
+        self._order(supervisor, WHOLE, order, Asked(forced.by, forced.reason, forced.request))
+
+    def restart_all(self, supervisor: str, action_id: str, by: str, reason: str) -> tuple[Entry, ...]:
+        """Restart everything below ``supervisor``, for a parent's action; answers the wake to send, if there is one.
+
+        Once per action: a later run of the same one orders nothing, also after a tick has heard it.
+        """
+        order = _Order("restart", action_id, "restart")
+        return self._order(supervisor, WHOLE, order, Asked(by, reason, action_id)).wakes
 
     def reset(self, supervisor: str, incident: str, asked: Asked) -> str | None:
         """End ``incident``; None, or, when that is over, the incident that is there instead, empty for none."""
-        outcome, found = self._order(supervisor, supervisor, "reset", incident, "reset", asked)
+        outcome, found, _ = self._order(supervisor, WHOLE, _Order("reset", incident, "reset"), asked)
         return found.decode() if outcome == "over" else None
 
     def desire(
         self, supervisor: str, child: str, document: str, *, expected: int | None, asked: Asked
     ) -> tuple[bool, int]:
-        """Set what ``child`` should be, if its revision is ``expected`` (None: any); whether so, and its revision."""
+        """Set what ``child`` should be, if its revision is ``expected`` (None: any); whether so, and its revision.
+
+        `WHOLE` instead of a child is the supervisor's own document.
+        """
         keys = self._keys
         at = "any" if expected is None else expected
         outcome, revision, *_ = self._scripts.run(
@@ -67,30 +119,45 @@ class OrderBook:
         )
         return outcome != b"conflict", int(revision)
 
-    def _order(  # noqa: PLR0913, PLR0917 # one order: whose, what about, what it is, how it reads, and who asks
-        self, supervisor: str, subject: str, field: str, value: str, after: str, asked: Asked
-    ) -> tuple[str, bytes]:
+    def _until(self, supervisor: str, child: str, field: str, word: str, pause: Pause) -> Pause:
+        order = _Order(field, msgspec.json.encode(pause).decode(), word)
+        answer = self._order(supervisor, child, order, Asked(pause.by, pause.reason, pause.request))
+        return msgspec.json.decode(answer.stands, type=type(pause))
+
+    def _order(self, supervisor: str, child: str, order: _Order, asked: Asked) -> _Answer:
         keys = self._keys
-        outcome, found, *_ = self._scripts.run(
+        subject = supervisor if child == WHOLE else f"{supervisor}/{child}"
+        outcome, stands, *wakes = self._scripts.run(
             "order",
             [*(keys.of(supervisor, what) for what in ("control", "orders")), keys.outbox, keys.entries, keys.events],
-            [supervisor, subject, field, value, asked.request, after, asked.by, clipped(asked.reason)],
+            [
+                *(supervisor, subject, order.field, order.value, asked.request, order.word),
+                *(asked.by, clipped(asked.reason), order.default),
+            ],
         )
-        return outcome.decode(), found
+        return _Answer(outcome.decode(), stands, entries(wakes))
 
 
 def orders_in(stored: Mapping[bytes, bytes]) -> Orders:
     """The orders in a supervisor's hash. A mode that a newer version knows and this one does not stops this one."""
     return Orders(
         mode=_MODES.get(stored.get(b"mode", b"act"), Mode.OFF),
-        pauses={
-            field.decode().removeprefix(_PAUSE): msgspec.json.decode(value, type=Pause)
-            for field, value in stored.items()
-            if field.startswith(_PAUSE.encode())
-        },
+        pauses={child: msgspec.json.decode(value, type=Pause) for child, value in _by_child(stored, _PAUSE)},
         reset=stored.get(b"reset", b"").decode(),
+        silence=_decoded(stored.get(_SILENCE.encode()), Silence),
+        forced=_decoded(stored.get(_FORCE_OPEN.encode()), Forced),
+        switched={child: value == b"1" for child, value in _by_child(stored, _ENABLED)},
+        restart=stored.get(b"restart", b"").decode(),
     )
 
 
-def _subject(supervisor: str, child: str) -> str:
-    return supervisor if child == WHOLE else f"{supervisor}/{child}"
+def _by_child(stored: Mapping[bytes, bytes], prefix: str) -> list[tuple[str, bytes]]:
+    return [
+        (field.decode().removeprefix(prefix), value)
+        for field, value in stored.items()
+        if field.startswith(prefix.encode())
+    ]
+
+
+def _decoded(stored: bytes | None, kind: type[_T]) -> _T | None:
+    return msgspec.json.decode(stored, type=kind) if stored else None

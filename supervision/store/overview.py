@@ -7,109 +7,46 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from supervision.circuit import Circuit
-from supervision.model import ChildRecord, LastAction
+from supervision.aggregate import health
+from supervision.circuit import Circuit, State
+from supervision.model import ChildRecord, LastAction, Phase
 from supervision.orders import WHOLE, Orders
 from supervision.store.actions import Actions, Record
 from supervision.store.connection import translated
+from supervision.store.declarations import StoredMember
 from supervision.store.history import Past
 from supervision.store.keys import Keys
+from supervision.store.loading import Desired
 from supervision.store.orders import orders_in
 from supervision.store.places import Place
-from supervision.store.registry import DeclaredSupervisor
+from supervision.store.registry import DeclaredChild, DeclaredSupervisor
 from supervision.store.scripts import Scripts
-from supervision.store.ticks import Desired
+from supervision.store.views import ChildDescription, ChildView, SupervisorDescription, SupervisorView
 
-_HASHES = ("control", "records", "seen", "errors", "flight", "last", "orders")
+_HASHES = ("control", "records", "seen", "errors", "flight", "last", "orders", "members")
 
 Hash = dict[bytes, bytes]
 
 
-class ChildView(msgspec.Struct, frozen=True, kw_only=True):
-    """One child at one moment; times are store milliseconds, None is what never was.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that is stored about one supervisor at the moment ``at``, as its views are made of it."""
 
-    ``state``, ``phase`` and ``since`` are None until the first tick, ``observed_at`` until the first good look;
-    ``observation_error`` is why the last look failed, empty when it was good.
-    ``action`` is the one in flight. ``not_before`` (0 for none) is when the next action may be given, ``paused_until``
-    (0 for not at all) when its pause or its supervisor's ends. ``stale``: its last good look is too old to go by.
-    ``circuit`` is its supervisor's: while that is not closed, the child may be held in the state that it was in.
-    """
-
-    path: str
-    kind: str
-    supervisor: str
-    state: str | None
-    phase: str | None
-    reason: str
-    since: int | None
-    observed_at: int | None
-    observed_age_ms: int | None
-    observation_error: str
-    stale: bool
-    circuit: str
-    action: Record | None
-    last_action: LastAction | None
-    not_before: int
-    quarantined: bool
-    quarantined_until: int
-    paused_until: int
-
-
-class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervisor at the moment ``at``; times are store milliseconds, 0 is never.
-
-    ``attempts`` of ``max_attempts`` restarts were used in this ``incident`` (empty: none), and ``check``, ``child`` and
-    ``reason`` say what opened the circuit. ``last_tick_age_ms`` is None until the first tick. ``mode`` and
-    ``paused_until`` are what people have ordered.
-    """
-
-    path: str
+    declared: DeclaredSupervisor
     at: int
-    circuit: str
-    reason: str
-    check: str
-    child: str
-    attempts: int
-    max_attempts: int
-    next_attempt_at: int
-    incident: str
-    opened_at: int
-    interval_ms: int
-    epoch: int
-    last_tick_at: int | None
-    last_tick_age_ms: int | None
-    mode: str
-    paused_until: int
-    checks: tuple[str, ...]
-    children: tuple[ChildView, ...]
+    hashes: Mapping[str, Hash]
+    actions: Mapping[bytes, Record]
+    circuit: Circuit
+    orders: Orders
 
-
-class ChildDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A child and its documents; ``desired_revision`` is 0 while ``desired`` is as declared. Events: oldest first.
-
-    ``desired_refused`` says that the code cannot read the document of this revision, and goes by the declared one.
-    """
-
-    child: ChildView
-    states: dict[str, str]
-    actions: tuple[str, ...]
-    desired: Any
-    desired_revision: int
-    desired_refused: bool
-    observed: Any
-    last_action: LastAction | None
-    events: tuple[Past, ...]
-
-
-class SupervisorDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervisor with its children, and the events of it and of what is below it, oldest first."""
-
-    supervisor: SupervisorView
-    events: tuple[Past, ...]
+    def of(self, child: str, what: str) -> bytes:
+        """What one hash has about ``child``, empty when it has nothing."""
+        return self.hashes[what].get(child.encode(), b"")
 
 
 class Overview:
@@ -122,44 +59,14 @@ class Overview:
 
     def supervisor(self, declared: DeclaredSupervisor) -> SupervisorView:
         """One supervisor with all of its children."""
-        at, control, *hashes = self._read(declared.name, _HASHES)
-        found = dict(zip(_HASHES[1:], hashes, strict=True))
-        actions = self._in_flight(found["flight"].values())
-        circuit = _decoded(control.get(b"circuit"), Circuit) or Circuit()
-        orders = orders_in(found["orders"])
-        ticked = _last_tick(control, declared.interval_ms, at)
-        return SupervisorView(
-            path=declared.name,
-            at=at,
-            circuit=circuit.state.value,
-            reason=circuit.reason,
-            check=circuit.check,
-            child=circuit.child,
-            attempts=circuit.attempt,
-            max_attempts=declared.max_attempts,
-            next_attempt_at=circuit.next_attempt_at,
-            incident=circuit.incident,
-            opened_at=circuit.opened_at,
-            interval_ms=declared.interval_ms,
-            epoch=int(control.get(b"epoch", 0)),
-            last_tick_at=ticked,
-            last_tick_age_ms=_age(ticked, at),
-            mode=orders.mode.value,
-            paused_until=orders.paused_until(WHOLE, at),
-            checks=declared.checks,
-            children=tuple(
-                _child_view(declared, name, found=found, actions=actions, orders=orders, circuit=circuit, at=at)
-                for name in declared.children
-            ),
-        )
+        found = self._found(declared)
+        children = (_child_view(found, name, child) for name, child in declared.children.items())
+        return _supervisor_view(found, tuple(children))
 
     def described(self, place: Place, seen: ChildView, events: Iterable[Past]) -> ChildDescription:
         """A child that was ``seen`` with its documents: what it should be, what was seen, how its last action ended."""
-        pipeline = self._client.pipeline(transaction=True)
-        for what in ("desired", "observed", "last", "records"):
-            pipeline.hget(self._keys.of(place.supervisor.name, what), place.name)
-        with translated("documents"):
-            desired, observed, last, record = pipeline.execute()
+        what = ("desired", "observed", "last", "records")
+        desired, observed, last, record = self._fields(place.supervisor.name, place.name, what)
         stored = _decoded(desired, Desired) or Desired(0, place.child.desired)
         return ChildDescription(
             child=seen,
@@ -175,20 +82,45 @@ class Overview:
             events=tuple(events),
         )
 
+    def described_whole(self, declared: DeclaredSupervisor, events: Iterable[Past]) -> SupervisorDescription:
+        """A supervisor with its own document, if it declares one."""
+        (desired,) = self._fields(declared.name, WHOLE, ("desired",))
+        stored = _decoded(desired, Desired) or Desired(0, declared.desired)
+        return SupervisorDescription(
+            supervisor=self.supervisor(declared),
+            desired=msgspec.json.decode(stored.document),
+            desired_revision=stored.revision,
+            events=tuple(events),
+        )
+
     def in_flight(self, place: Place) -> str:
         """The id of the action in flight on one child, empty when there is none."""
-        with translated("action in flight"):
-            found = self._client.hget(self._keys.of(place.supervisor.name, "flight"), place.name)
-        return found.decode() if isinstance(found, bytes) else ""
+        (found,) = self._fields(place.supervisor.name, place.name, ("flight",))
+        return found.decode() if found else ""
 
-    def _read(self, supervisor: str, hashes: Iterable[str]) -> tuple[Any, ...]:
+    def _found(self, declared: DeclaredSupervisor) -> _Found:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.time()
-        for what in hashes:
-            pipeline.hgetall(self._keys.of(supervisor, what))
+        for what in _HASHES:
+            pipeline.hgetall(self._keys.of(declared.name, what))
         with translated("overview"):
-            (seconds, micros), *found = pipeline.execute()
-        return (seconds * 1000 + micros // 1000, *found)
+            (seconds, micros), *read = pipeline.execute()
+        hashes: dict[str, Hash] = dict(zip(_HASHES, read, strict=True))
+        return _Found(
+            declared=declared,
+            at=seconds * 1000 + micros // 1000,
+            hashes=hashes,
+            actions=self._in_flight(hashes["flight"].values()),
+            circuit=_decoded(hashes["control"].get(b"circuit"), Circuit) or Circuit(),
+            orders=orders_in(hashes["orders"]),
+        )
+
+    def _fields(self, supervisor: str, child: str, what: Iterable[str]) -> list[bytes | None]:
+        pipeline = self._client.pipeline(transaction=True)
+        for each in what:
+            pipeline.hget(self._keys.of(supervisor, each), child)
+        with translated("documents"):
+            return list(pipeline.execute())
 
     def _in_flight(self, ids: Iterable[bytes]) -> dict[bytes, Record]:
         # One that ended since the transaction has no place among those in flight: its record says so by itself.
@@ -196,26 +128,48 @@ class Overview:
         return {action_id: record for action_id, record in records if record and not record.ended}
 
 
-def _child_view(  # noqa: PLR0913 # all that is known about one child
-    declared: DeclaredSupervisor,
-    name: str,
-    *,
-    found: Mapping[str, Hash],
-    actions: Mapping[bytes, Record],
-    orders: Orders,
-    circuit: Circuit,
-    at: int,
-) -> ChildView:
-    key = name.encode()
-    record = _decoded(found["records"].get(key), ChildRecord)
-    mark = found["seen"].get(key)
+def _supervisor_view(found: _Found, children: tuple[ChildView, ...]) -> SupervisorView:
+    declared, circuit, orders, at = found.declared, found.circuit, found.orders, found.at
+    ticked = _last_tick(found)
+    return SupervisorView(
+        path=declared.name,
+        parent=declared.parent,
+        at=at,
+        health=health((Phase(child.phase) for child in children if child.phase), circuit.state).value,
+        circuit=circuit.state.value,
+        reason=circuit.reason,
+        check=circuit.check,
+        child=circuit.child,
+        attempts=circuit.attempt,
+        max_attempts=declared.max_attempts,
+        next_attempt_at=circuit.next_attempt_at,
+        incident=circuit.incident,
+        opened_at=circuit.opened_at,
+        forced_by=_forced_by(found),
+        interval_ms=declared.interval_ms,
+        epoch=int(found.hashes["control"].get(b"epoch", 0)),
+        last_tick_at=ticked,
+        last_tick_age_ms=_age(ticked, at),
+        mode=orders.mode.value,
+        enabled=orders.enabled(WHOLE, declared=True),
+        paused_until=orders.paused_until(WHOLE, at),
+        silenced_until=orders.silence.until if orders.silence and orders.silenced(at) else 0,
+        checks=declared.checks,
+        children=children,
+    )
+
+
+def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
+    record = _decoded(found.of(name, "records"), ChildRecord)
+    mark, at = found.of(name, "seen"), found.at
     observed_at = int(mark.split(b":")[1]) if mark else None
-    _, _, error = found["errors"].get(key, b"").decode().partition(":")
+    _, _, error = found.of(name, "errors").decode().partition(":")
     until = record.quarantined_until if record else 0
+    member = _decoded(found.of(name, "members"), StoredMember)
     return ChildView(
-        path=f"{declared.name}/{name}",
-        kind=declared.children[name].kind,
-        supervisor=declared.name,
+        path=f"{found.declared.name}/{name}",
+        kind=declared.kind,
+        supervisor=found.declared.name,
         state=record.state if record else None,
         phase=record.phase.value if record else None,
         reason=record.reason if record else "no tick has seen it yet",
@@ -223,23 +177,46 @@ def _child_view(  # noqa: PLR0913 # all that is known about one child
         observed_at=observed_at,
         observed_age_ms=_age(observed_at, at),
         observation_error=error,
-        stale=observed_at is not None and at - observed_at > declared.stale_after_ms,
-        circuit=circuit.state.value,
-        action=actions.get(found["flight"].get(key, b"")),
-        last_action=_decoded(found["last"].get(key), LastAction),
+        stale=observed_at is not None and at - observed_at > found.declared.stale_after_ms,
+        circuit=found.circuit.state.value,
+        held=_held(found, name),
+        enabled=found.orders.enabled(name, declared=declared.enabled),
+        leaving=bool(member and member.leaving),
+        action=found.actions.get(found.of(name, "flight")),
+        last_action=_decoded(found.of(name, "last"), LastAction),
         not_before=record.not_before if record else 0,
         quarantined=at < until,
         quarantined_until=until,
-        paused_until=orders.paused_until(name, at),
+        paused_until=found.orders.paused_until(name, at),
     )
 
 
-def _last_tick(control: Hash, interval_ms: int, at: int) -> int | None:
+def _held(found: _Found, child: str) -> bool:
+    """Whether an open circuit keeps ``child`` from being derived.
+
+    It does when somebody forced it open, when the child waits for its turn in a restart, or when the check that opened
+    it names the child, or names none. What the check knows at this moment is the tick's business.
+    """
+    circuit = found.circuit
+    if circuit.state is State.CLOSED:
+        return False
+    affected = found.declared.affects.get(circuit.check)
+    waiting = any(errand.child == child for errand in circuit.errands)
+    return bool(circuit.forced) or waiting or not affected or child in affected
+
+
+def _forced_by(found: _Found) -> str:
+    """Who wants the circuit open: as a tick has heard it, or as no tick has heard it yet."""
+    return found.circuit.forced or (found.orders.forced.by if found.orders.forced else "")
+
+
+def _last_tick(found: _Found) -> int | None:
     """When the last tick was claimed. An epoch is that moment, unless the clock was set back: then a slot knows."""
+    control = found.hashes["control"]
     epoch, slot = int(control.get(b"epoch", 0)), int(control.get(b"slot", 0))
     if not epoch:
         return None
-    return epoch if epoch <= at else min(slot * interval_ms, at)
+    return epoch if epoch <= found.at else min(slot * found.declared.interval_ms, found.at)
 
 
 def _age(moment: int | None, at: int) -> int | None:

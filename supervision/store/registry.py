@@ -2,6 +2,7 @@
 
 import msgspec
 
+from supervision.child import Child
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
@@ -22,10 +23,15 @@ class DeclaredChild(msgspec.Struct, frozen=True):
     states: dict[str, str]
     actions: dict[str, DeclaredAction]
     desired: msgspec.Raw = msgspec.Raw(b"null")
+    enabled: bool = True
 
 
 class DeclaredSupervisor(msgspec.Struct, frozen=True):
-    """A supervisor and its children, in declared order."""
+    """A supervisor and its children, in declared order.
+
+    ``affects`` names, by check, the children that it affects where that is not all of them. ``desired`` is its own
+    document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most.
+    """
 
     name: str
     interval_ms: int
@@ -33,6 +39,11 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
     max_attempts: int
     checks: tuple[str, ...]
     children: dict[str, DeclaredChild]
+    affects: dict[str, tuple[str, ...]] = {}
+    parent: str = ""
+    dynamic: bool = False
+    desired: msgspec.Raw = msgspec.Raw(b"null")
+    worst_case_ms: int = 0
 
 
 class Registry:
@@ -63,17 +74,25 @@ def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
         stale_after_ms=supervisor.stale_after_ms,
         max_attempts=supervisor.max_attempts,
         checks=tuple(check.name for check in supervisor.checks),
-        children={
-            name: DeclaredChild(
-                kind=child.kind,
-                states={spec.name: spec.phase.value for spec in child.states.values()},
-                actions={
-                    spec.name: DeclaredAction(spec.timeout_ms, spec.retries)
-                    for action in child.actions
-                    if (spec := child.spec(action))
-                },
-                desired=msgspec.Raw(msgspec.json.encode(child.desired)),
-            )
-            for name, child in supervisor.children.items()
+        children={name: declared_child(child) for name, child in supervisor.children.items()},
+        affects={check.name: tuple(sorted(check.affects)) for check in supervisor.checks if check.affects},
+        parent=supervisor.parent,
+        dynamic=supervisor.dynamic is not None,
+        desired=msgspec.Raw(msgspec.json.encode(supervisor.desired)) if supervisor.dynamic else msgspec.Raw(b"null"),
+        worst_case_ms=supervisor.worst_case_ms,
+    )
+
+
+def declared_child(child: Child) -> DeclaredChild:
+    """What those need to know of ``child`` who do not have its code."""
+    return DeclaredChild(
+        kind=child.kind,
+        states={spec.name: spec.phase.value for spec in child.states.values()},
+        actions={
+            spec.name: DeclaredAction(spec.timeout_ms, spec.retries)
+            for action in child.actions
+            if (spec := child.spec(action))
         },
+        desired=msgspec.Raw(msgspec.json.encode(child.desired)),
+        enabled=child.enabled,
     )

@@ -1,5 +1,6 @@
 """The store: one connection, one namespace, one object per noun."""
 
+from supervision.model import MAX_COUNT
 from supervision.store.actions import Actions
 from supervision.store.connection import connect
 from supervision.store.history import History
@@ -13,13 +14,16 @@ from supervision.store.ticks import Ticks
 
 
 class Store:
-    """Everything under ``namespace`` at ``url``; connects on first use, is not shared across a fork."""
+    """Everything under ``namespace`` at ``url``; connects on first use, is not shared across a fork.
 
-    def __init__(self, url: str, namespace: str = DEFAULT_NAMESPACE) -> None:
+    Ticks give no more actions while ``most_actions`` are in flight.
+    """
+
+    def __init__(self, url: str, namespace: str = DEFAULT_NAMESPACE, *, most_actions: int = MAX_COUNT) -> None:
         self.client = connect(url)
         self.keys = Keys(namespace)
         self.scripts = Scripts(self.client)
-        self.ticks = Ticks(self.scripts, self.keys)
+        self.ticks = Ticks(self.scripts, self.keys, most_actions)
         self.observations = Observations(self.scripts, self.keys)
         self.actions = Actions(self.scripts, self.keys)
         self.orders = OrderBook(self.scripts, self.keys)

@@ -74,12 +74,13 @@ def _of_event(event: Event, view: View, after: Circuit) -> Line | None:
     ground = {**_ground(view, circuit), "reason": event.reason}
     if event.kind == "circuit":
         level, name, more = _MOVES.get((State(event.before), State(event.after)), _UNFORESEEN)
-        told_before = event.after == State.ESCALATED and getattr(view.circuit, "escalated_at", None)
-        return None if told_before else Line(level, name, {**ground, **more(view, circuit)})
+        return Line(level, name, {**ground, **more(view, circuit)})
+    if event.kind == "escalation":
+        return Line("error", "ESCALATION REQUIRED", {**ground, **_call_for_help(view, circuit)})
     if event.kind == "escalation_near":
         left = max(0, view.supervisor.max_attempts - _used(view, circuit))
         return Line("warning", event.kind, {**ground, **_progress(view, circuit), "attempts_remaining": left})
-    level = "warning" if event.kind == "check_broken" else "info"
+    level = "warning" if event.kind in _ALARMING else "info"
     return Line(level, event.kind, {**ground, "subject": event.subject})
 
 
@@ -131,6 +132,7 @@ def _downtime(view: View, circuit: Circuit) -> dict[str, Any]:
 
 
 def _call_for_help(view: View, circuit: Circuit) -> dict[str, Any]:
+    """What people need who are called: once per incident, by the highest supervisor that could not heal it."""
     return {
         **_downtime(view, circuit),
         "max_attempts": view.supervisor.max_attempts,
@@ -142,10 +144,13 @@ def _call_for_help(view: View, circuit: Circuit) -> dict[str, Any]:
 def _given(view: View, circuit: Circuit, what: str, default: object) -> object:
     """What the check says for people, or else the child that it would have restarted."""
     seen = view.children.get(circuit.child)
-    found = (getattr(place, what, None) for place in (_check(view, circuit), seen.child if seen else None) if place)
-    value = next((each for each in found if each), default)
-    return list(value) if isinstance(value, (list, tuple)) else value
+    places = (_check(view, circuit), seen.child if seen else None)
+    value = next((found for place in places if place and (found := getattr(place, what))), default)
+    return list(value) if isinstance(value, tuple) else value
 
+
+_ALARMING: Final = frozenset({"check_broken", "store_suspected"})
+"""What a supervisor's event may be that somebody should look at."""
 
 _MORE = Callable[[View, Circuit], dict[str, Any]]
 
@@ -153,7 +158,10 @@ _MOVES: Final[Mapping[tuple[State, State], tuple[str, str, _MORE]]] = {
     (State.CLOSED, State.OPEN): ("warning", "circuit_opened", _nothing_more),
     (State.OPEN, State.VERIFYING): ("info", "recovery_attempt", _attempt),
     (State.VERIFYING, State.OPEN): ("warning", "recovery_failed", _attempt),
-    (State.OPEN, State.ESCALATED): ("error", "ESCALATION REQUIRED", _call_for_help),
+    (State.OPEN, State.ESCALATED): ("warning", "escalated", _downtime),
+    (State.CLOSED, State.VERIFYING): ("warning", "restarted_by_parent", _nothing_more),
+    (State.ESCALATED, State.VERIFYING): ("warning", "restarted_by_parent", _downtime),
+    (State.ESCALATED, State.OPEN): ("warning", "circuit_opened", _downtime),
     (State.OPEN, State.CLOSED): ("info", "recovered", _downtime),
     (State.VERIFYING, State.CLOSED): ("info", "recovered", _downtime),
     (State.ESCALATED, State.CLOSED): ("info", "recovered", _downtime),
@@ -187,7 +195,7 @@ def _child_lines(view: View, plan: Plan) -> Iterator[Line]:
                 yield Line(level, f"child_{what}", _of_child(view.supervisor.path, update.child, event))
 
 
-_HARMLESS: Final = frozenset({"would", "order"})
+_HARMLESS: Final = frozenset({"would", "order", "observable", "looked_alone"})
 """What a child's event may be without anything being wrong with it."""
 
 

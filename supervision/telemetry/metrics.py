@@ -96,6 +96,7 @@ def _zeros(family: Family, supervisors: Iterable[SupervisorMeters]) -> Iterator[
             "action_type": sorted({name for child in each.declared.children.values() for name in child.actions}),
             "outcome": OUTCOMES,
             "status": STATUSES,
+            "reason": ("queue_full",),
         }
         labels = [label for label in family.labels if label != WORKER_ID]
         if set(labels) <= set(known):
@@ -152,6 +153,10 @@ def _of_one(each: SupervisorMeters, values: Mapping[str, _Values]) -> None:
     if each.last_tick_at is not None:
         values["supervisor_last_tick_timestamp_seconds"][(name,)] = each.last_tick_at / 1000
     values["supervisor_actions_in_flight"][(name,)] = each.in_flight
+    values["supervisor_escalation_bound_seconds"][(name,)] = each.declared.worst_case_ms / 1000
+    values["supervisor_children_unobservable"][(name,)] = each.unobservable
+    if each.silenced_until:
+        values["supervisor_silenced_until_timestamp_seconds"][(name,)] = each.silenced_until / 1000
     children = values["supervisor_children"]
     for phase in Phase:
         children[(name, "", phase.value)] = 0.0

@@ -158,11 +158,16 @@ STEPS = (
 
 def told(history: Iterable[Past]) -> Mapping[str, int]:
     """What the history says that must have been counted, as fields of the counts."""
-    events, counts = list(history), Counter[str]()
+    events, counts, escalated = list(history), Counter[str](), False
     for event in events:
         if event.kind == "state":
             counts[f"supervisor_transitions_total|supervisor={NAME}|state={event.after}"] += 1
+        elif event.kind == "incident_ended":
+            escalated = False
         elif event.kind == "circuit" and event.after in _CIRCUIT:
+            if event.after == "escalated" and escalated:
+                continue  # counted once per incident
+            escalated |= event.after == "escalated"
             counts[f"{_CIRCUIT[event.after]}|supervisor={NAME}"] += 1
         elif event.kind == "action":
             _count_action(event, events, counts)

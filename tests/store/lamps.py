@@ -10,6 +10,7 @@ from supervision import decide
 from supervision.actions import Run, action
 from supervision.checks import Check, Seen, Verdict, check, fail, ok
 from supervision.child import Child, state
+from supervision.circuit import Circuit
 from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Snapshot, Stay, Update
 from supervision.store.actions import Record
 from supervision.store.observations import Look, Sight
@@ -99,7 +100,7 @@ def written(
     events: tuple[Event, ...] = (),
 ) -> Committed:
     """Commit a plan made by hand."""
-    view = View(supervisor, claim.now, claim.epoch, circuit, {})
+    view = View(supervisor, claim.now, claim.epoch, Circuit(), {})
     return store.ticks.commit(view, decide.Plan(circuit, updates, events), claim)
 
 

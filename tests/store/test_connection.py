@@ -21,6 +21,7 @@ from supervision.server import EmbeddedStore
 from supervision.store.connection import READ_TIMEOUT_S, connect, ping
 from supervision.store.scripts import Scripts
 from supervision.store.store import Store
+from supervision.view import Claim
 
 WIDE_S = 20.0
 
@@ -88,7 +89,7 @@ def nowhere() -> str:
 
 def asked(store: Store) -> dict[str, Callable[[], object]]:
     """Every way of asking the store, by its name."""
-    supervisor, keys = plant(), store.keys
+    supervisor = plant()
     runtime = Runtime(store, Post(), {"plant": supervisor})
     return {
         "tick": lambda: runtime.tick("plant"),
@@ -102,7 +103,7 @@ def asked(store: Store) -> dict[str, Callable[[], object]]:
         "events": lambda: list(store.history.since()),
         "latest": lambda: store.history.latest(1),
         "declared": store.registry.all,
-        "raw": lambda: store.ticks.read(keys.namespace),
+        "children": lambda: store.ticks.load(supervisor, Claim(1, 1, 1)),
     }
 
 

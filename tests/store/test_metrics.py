@@ -156,7 +156,7 @@ def test_counts_of_several_processes_at_once_are_exact(server: EmbeddedStore, na
 
 
 def session_mark() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name == "SUPERVISION_TEST_SESSION"}
+    return {name: value for name, value in os.environ.items() if name == "TEST_SESSION_OF_SUPERVISION"}
 
 
 def test_what_was_refused_is_counted_too(store: Store, scrape: Scrape) -> None:
@@ -280,7 +280,18 @@ def test_everything_that_is_counted_is_exported_with_the_buckets_of_its_script()
 
 def test_no_label_is_an_id_a_host_or_a_text() -> None:
     labels = {label for family in FAMILIES for label in family.labels}
-    assert labels == {"supervisor", "action_type", "status", "outcome", "state", "phase", "script", "queue", WORKER_ID}
+    assert labels == {
+        "supervisor",
+        "action_type",
+        "status",
+        "outcome",
+        "state",
+        "phase",
+        "script",
+        "queue",
+        "reason",
+        WORKER_ID,
+    }
 
 
 def test_our_queues_are_those_of_the_configuration() -> None:

@@ -207,26 +207,26 @@ def test_a_child_that_is_being_looked_at_is_named_to_the_next_look(store: Store)
     supervisor = plant()
     first = look(store)
     seen(store, supervisor, sight("lamp-0"), look=first, under_way=("lamp-1",))
-    assert look(store).under_way == {"lamp-1"}
+    assert look(store).not_now == {"lamp-1"}
     seen(store, supervisor, sight("lamp-1"), look=first)
-    assert look(store).under_way == set()
+    assert look(store).not_now == set()
 
 
 def test_nothing_seen_yet_can_be_said_too(store: Store) -> None:
     seen(store, plant(), under_way=("lamp-0", "lamp-1"))
-    assert look(store).under_way == {"lamp-0", "lamp-1"}
+    assert look(store).not_now == {"lamp-0", "lamp-1"}
 
 
 def test_a_look_whose_process_died_is_under_way_only_until_its_time_is_over(store: Store) -> None:
     seen(store, plant(), under_way=("lamp-0",))
     ask(store).hset(store.keys.of("plant", "slow"), "lamp-0", now(store) - 1)
-    assert look(store).under_way == set()
+    assert look(store).not_now == set()
 
 
 def test_a_look_from_before_the_clock_was_set_back_is_not_under_way(store: Store) -> None:
     seen(store, plant(), under_way=("lamp-0",))
     ask(store).hset(store.keys.of("plant", "slow"), "lamp-0", now(store) + HOUR_MS)
-    assert look(store).under_way == set()
+    assert look(store).not_now == set()
 
 
 def test_supervisors_do_not_see_each_other(store: Store) -> None:

@@ -25,12 +25,12 @@ from lamps import (
 )
 
 from supervision import Supervisor
-from supervision.client import ChildDescription, Client, SupervisorView
+from supervision.client import ChildDescription, Client, SupervisorDescription, SupervisorView
 from supervision.decide import decide
 from supervision.documents import MAX_DOCUMENT_BYTES
 from supervision.errors import Conflict, InvalidDeclaration, InvalidDocument, NotFound
+from supervision.order_terms import LONGEST_PAUSE_S
 from supervision.orders import Mode, Orders
-from supervision.orders_client import LONGEST_PAUSE_S
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.history import Past
@@ -111,6 +111,8 @@ def acts(post: Post) -> list[str]:
         (lambda c: c.set_mode("plant", "observe", **WHO), "act", "observe"),
         (lambda c: c.pause(RED, for_s=60, request_id="r", **WHO), "", "paused"),
         (lambda c: c.pause("plant", for_s=60, request_id="r", **WHO), "", "paused"),
+        (lambda c: c.silence("plant", for_s=60, request_id="r", **WHO), "", "silenced"),
+        (lambda c: c.force_open("plant", request_id="r", **WHO), "closed", "force-open"),
     ],
 )
 def test_an_order_given_twice_is_one_order_one_event_and_one_wake(
@@ -132,6 +134,9 @@ def test_an_order_that_says_what_stands_anyway_is_none(client: Client, runtime: 
     before = everything(runtime.store)
     client.set_mode("plant", "act", **WHO)
     assert client.resume(RED, **WHO) is False
+    assert client.end_silence("plant", **WHO) is False
+    assert client.enable(RED, **WHO) is False
+    assert client.enable("plant", **WHO) is False
     assert everything(runtime.store) == before
 
 
@@ -171,6 +176,11 @@ def test_who_and_why_are_one_line_each(client: Client, store: Store) -> None:
             lambda who: client.set_mode("plant", "off", **who),
             lambda who: client.pause(RED, for_s=5, **who),
             lambda who: client.resume(RED, **who),
+            lambda who: client.silence("plant", for_s=5, **who),
+            lambda who: client.end_silence("plant", **who),
+            lambda who: client.enable(RED, **who),
+            lambda who: client.disable(RED, **who),
+            lambda who: client.force_open("plant", **who),
             lambda who: client.reset("plant", incident="i", **who),
             lambda who: client.set_desired(RED, {}, **who),
         ):
@@ -188,6 +198,14 @@ def test_an_order_for_nobody_or_for_the_wrong_one_is_not_found(client: Client, s
         client.set_mode(RED, "off", **WHO)
     with pytest.raises(NotFound, match="is a child, and a reset is for its supervisor, plant"):
         client.reset(RED, incident="i", **WHO)
+    with pytest.raises(NotFound, match="is a child, and a silence is for its supervisor, plant"):
+        client.silence(RED, for_s=5, **WHO)
+    with pytest.raises(NotFound, match="is a child, and a silence is for its supervisor, plant"):
+        client.end_silence(RED, **WHO)
+    with pytest.raises(NotFound, match="is a child, and an open circuit is for its supervisor, plant"):
+        client.force_open(RED, **WHO)
+    with pytest.raises(NotFound, match="did you mean"):
+        client.disable("plant/lamp-7", **WHO)
     with pytest.raises(NotFound, match="no child 'plant'"):
         client.set_desired("plant", {}, **WHO)
     with pytest.raises(InvalidDeclaration, match="act, observe, off"):
@@ -272,11 +290,107 @@ def test_a_paused_child_is_not_switched_on(client: Client, runtime: Runtime, pos
         {"for_s": LONGEST_PAUSE_S + 60},
     ],
 )
-def test_a_pause_needs_an_end_ahead_and_not_too_far(client: Client, store: Store, end: dict[str, Any]) -> None:
+def test_a_pause_and_a_silence_need_an_end_ahead_and_not_too_far(
+    client: Client, store: Store, end: dict[str, Any]
+) -> None:
     before = everything(store)
     with pytest.raises(InvalidDeclaration, match=r"until=|for_s="):
         client.pause(RED, **end, **WHO)
+    with pytest.raises(InvalidDeclaration, match=r"until=|for_s="):
+        client.silence("plant", **end, **WHO)
     assert everything(store) == before
+
+
+# --- silences
+
+
+def test_a_silence_shows_until_when_and_is_over_by_itself_or_by_its_end(client: Client, runtime: Runtime) -> None:
+    until = client.silence("plant", for_s=60, **WHO)
+    assert supervisor(client).silenced_until == until
+    assert loaded(runtime.store).orders.silenced(until - 1)
+    assert not loaded(runtime.store).orders.silenced(until)
+    later = client.silence("plant", until=until + 5_000, **WHO)
+    assert supervisor(client).silenced_until == later
+    assert client.end_silence("plant", **WHO) is True
+    assert supervisor(client).silenced_until == 0
+    assert [(e.before, e.after) for e in told(runtime.store, "order")] == [
+        ("", "silenced"),
+        ("silenced", "silenced"),
+        ("silenced", ""),
+    ]
+    assert ask(runtime.store).exists(runtime.store.keys.of("plant", "orders")) == 0
+
+
+def test_a_silence_that_is_over_is_not_shown(client: Client, runtime: Runtime) -> None:
+    client.silence("plant", for_s=60, **WHO)
+    past_end = '{"until":1,"by":"ann","reason":"r","request":"q"}'
+    ask(runtime.store).hset(runtime.store.keys.of("plant", "orders"), "silence", past_end)
+    assert supervisor(client).silenced_until == 0
+
+
+# --- switches
+
+
+def test_a_child_is_disabled_by_itself_or_with_all_others(client: Client, runtime: Runtime) -> None:
+    assert client.disable(RED, **WHO) is True
+    assert client.disable(RED, **WHO) is False
+    assert [lamp.enabled for lamp in supervisor(client).children] == [False, True]
+    assert client.disable("plant", **WHO) is True
+    found = supervisor(client)
+    assert (found.enabled, [lamp.enabled for lamp in found.children]) == (False, [False, False])
+    assert client.enable(RED, **WHO) is True
+    assert [lamp.enabled for lamp in supervisor(client).children] == [False, False]
+    assert client.enable("plant", **WHO) is True
+    assert [lamp.enabled for lamp in supervisor(client).children] == [True, True]
+    assert loaded(runtime.store).orders.switched == {"": True, "lamp-0": True}
+    assert [(e.subject, e.before, e.after, e.actor) for e in told(runtime.store, "order")] == [
+        (RED, "enabled", "disabled", "ann"),
+        ("plant", "enabled", "disabled", "ann"),
+        (RED, "disabled", "enabled", "ann"),
+        ("plant", "disabled", "enabled", "ann"),
+    ]
+
+
+# --- forced open, and a parent's restart
+
+
+def test_forced_open_says_by_whom_and_not_again_after_it_was_heard(client: Client, runtime: Runtime) -> None:
+    client.force_open("plant", request_id="r", **WHO)
+    forced = loaded(runtime.store).orders.forced
+    assert forced is not None
+    assert (forced.by, forced.reason, forced.request) == ("ann", "rewiring", "r")
+    assert supervisor(client).forced_by == "ann"
+    heard(runtime, "force-open")
+    before = everything(runtime.store)
+    client.force_open("plant", request_id="r", **WHO)
+    assert everything(runtime.store) == before
+    client.force_open("plant", request_id="another", **WHO)
+    assert loaded(runtime.store).orders.forced is not None
+
+
+def heard(runtime: Runtime, field: str) -> None:
+    """As a tick takes off what it has heard."""
+    ask(runtime.store).hdel(runtime.store.keys.of("plant", "orders"), field)
+
+
+def test_a_parents_restart_is_ordered_once_per_action_also_after_it_was_heard(runtime: Runtime) -> None:
+    orders = runtime.store.orders
+    (wake,) = orders.restart_all("plant", "site~plant@1", "site", "it is stuck")
+    assert (wake.kind, wake.subject) == ("tick", "plant")
+    assert loaded(runtime.store).orders.restart == "site~plant@1"
+    before = everything(runtime.store)
+    assert orders.restart_all("plant", "site~plant@1", "site", "it is stuck") == ()
+    assert everything(runtime.store) == before
+    heard(runtime, "restart")
+    before = everything(runtime.store)
+    assert orders.restart_all("plant", "site~plant@1", "site", "it is stuck") == ()
+    assert everything(runtime.store) == before
+    orders.restart_all("plant", "site~plant@2", "site", "again")
+    assert loaded(runtime.store).orders.restart == "site~plant@2"
+    assert [(e.subject, e.before, e.after, e.actor, e.reason) for e in told(runtime.store, "order")] == [
+        ("plant", "", "restart", "site", "it is stuck"),
+        ("plant", "", "restart", "site", "again"),
+    ]
 
 
 # --- resets
@@ -342,6 +456,24 @@ def test_of_two_writers_from_one_revision_one_wins(client: Client, store: Store)
         (RED, "1", "2", "bob"),
         (RED, "2", "3", "ann"),
     ]
+
+
+def test_a_supervisor_has_a_document_of_its_own(client: Client, runtime: Runtime) -> None:
+    key = runtime.store.keys.supervisors
+    declared = msgspec.json.decode(ask(runtime.store).hget(key, "plant"))
+    ask(runtime.store).hset(key, "plant", msgspec.json.encode({**declared, "dynamic": True, "desired": {"lamps": 2}}))
+    found = client.describe("plant")
+    assert isinstance(found, SupervisorDescription)
+    assert (found.desired, found.desired_revision) == ({"lamps": 2}, 0)
+    assert client.set_desired("plant", {"lamps": 3}, revision=0, **WHO) == 1
+    with pytest.raises(Conflict, match="plant: the desired document is at revision 1, not 0"):
+        client.set_desired("plant", {"lamps": 4}, revision=0, **WHO)
+    found = client.describe("plant")
+    assert isinstance(found, SupervisorDescription)
+    assert (found.desired, found.desired_revision) == ({"lamps": 3}, 1)
+    (event,) = told(runtime.store, "desired")
+    assert (event.subject, event.before, event.after) == ("plant", "0", "1")
+    assert [(wake.kind, wake.subject) for wake in runtime.store.outbox.unpublished(0)] == [("tick", "plant")]
 
 
 @pytest.mark.usefixtures("runtime")

@@ -2,8 +2,8 @@
 
 from lamps import Post, ask, everything, forget_slot, now, plant, reserved, seen, sight
 
-from supervision.runtime import UNPUBLISHED_MS, Runtime
-from supervision.store.outbox import MOST_PER_SCRIPT, MOST_PER_SWEEP, Entry
+from supervision.runtime import Runtime
+from supervision.store.outbox import MOST_PER_SCRIPT, MOST_PER_SWEEP, UNPUBLISHED_MS, Entry
 from supervision.store.store import Store
 
 

@@ -17,7 +17,7 @@ def test_a_declaration_comes_back_as_it_was_told(store: Store) -> None:
     assert list(found.children) == ["lamp-0", "lamp-1"]
     lamp = found.children["lamp-0"]
     assert (lamp.kind, lamp.states) == ("lamp", {"off": "stopped", "lit": "running"})
-    assert set(lamp.actions) == {"noop", "restart_child", "switch_on", "restart"}
+    assert set(lamp.actions) == {"noop", "restart_child", "reconfigure", "switch_on", "restart"}
     assert (lamp.actions["switch_on"].timeout_ms, lamp.actions["switch_on"].retries) == (5_000, 2)
 
 

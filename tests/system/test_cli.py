@@ -18,6 +18,7 @@ from celery_processes import CeleryProcess, ended
 from cli_plant import SECRET, Kept, Lamp, brought_up, plant
 from waiting import until
 
+from supervision import Supervisor
 from supervision.ports import free_ports
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
@@ -38,7 +39,7 @@ class Shell:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("SUPERVISION_", "CELERY_"))
         }
-        mark = {name: value for name, value in os.environ.items() if name == "SUPERVISION_TEST_SESSION"}
+        mark = {name: value for name, value in os.environ.items() if name == "TEST_SESSION_OF_SUPERVISION"}
         self.environment = {**inherited, **mark, "PYTHONUNBUFFERED": "1", **environment}
 
     def run(self, *command: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -103,7 +104,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_in_a_pipe_awk_can_cut_the_columns(shell: Shell) -> None:
     command = f"{SUPERVISION} tree | awk '$4 == \"running\" {{print $1}}'"
-    assert shell.run("sh", "-c", command).stdout.split() == [RED, GREEN, MOON]
+    assert shell.run("sh", "-c", command).stdout.split() == [LINE, RED, GREEN, MOON]
     text = shell("tree")
     assert "\x1b" not in text
     titles, *lines = text.splitlines()
@@ -111,7 +112,7 @@ def test_in_a_pipe_awk_can_cut_the_columns(shell: Shell) -> None:
     column = titles.index("REASON")
     assert {line[column - 2 : column] for line in lines} == {"  "}
     assert [line.split()[0] for line in lines] == [LINE, RED, GREEN, DEAD, MOON]
-    assert rows(text)[1][1:4] == ["supervisor", "closed", "-"]
+    assert rows(text)[1][1:4] == ["supervisor", "closed", "running"]
 
 
 def test_in_a_pipe_nothing_is_truncated_and_nothing_controls_the_terminal(shell: Shell) -> None:
@@ -148,7 +149,7 @@ def test_json_keeps_its_shape(shell: Shell) -> None:
     }
     assert described["desired"] == {"brightness": 7}
     assert set(described["events"][-1]) == fields("event")  # type: ignore[index]  # JSON
-    assert set(shell.json("describe", LINE)) == {"version", "supervisor", "events"}
+    assert set(shell.json("describe", LINE)) == {"version", "supervisor", "desired", "desired_revision", "events"}
     assert len(shell.json("events", "--last", 2)["events"]) == 2  # type: ignore[arg-type]  # JSON
 
 
@@ -418,7 +419,7 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
     shell("pause", RED, "--for", "10m", "--until", "2026-05-01", status=2)
     shell("pause", RED, "--for", "ten", status=2)
     shell("pause", RED, "--until", "noon", status=2)
-    assert "a pause ends within 30 d" in shell("pause", RED, "--until", "2001-01-01T00:00:00Z", status=2)
+    assert "pauses and silences end within 30 d" in shell("pause", RED, "--until", "2001-01-01T00:00:00Z", status=2)
     until = shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"]
     assert shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"] == until
     assert shell.json("get", RED)["items"][0]["paused_until"] == until  # type: ignore[index]  # JSON
@@ -427,6 +428,72 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
     assert shell("resume", RED) == f"{RED}: resumed\n"
     assert shell("resume", RED) == f"{RED}: was not paused\n"
     assert "paused" not in shell("tree")
+
+
+def test_what_is_disabled_says_so_until_it_is_enabled_with_all_that_is_above_it(shell: Shell) -> None:
+    assert f"Try: supervision disable {RED} --yes" in shell("disable", RED, status=2)
+    assert shell("disable", RED, "--yes", "--by", "ann", "--reason", "spare part") == f"{RED}: disabled\n"
+    disabled = [line.split()[0] for line in shell("tree").splitlines() if "disabled" in line]
+    assert disabled == [RED]
+    assert re.search(r"^Enabled: +no", shell("describe", RED), re.MULTILINE)
+    assert rows(shell("events", RED))[-1][1:] == ["order", RED, "enabled", "disabled", "ann", "spare", "part"]
+    assert shell.json("disable", LINE, "--yes") == {"version": 1, "path": LINE, "enabled": False}
+    assert shell("enable", RED) == f"{RED}: enabled, but stays off while {LINE} is\n"
+    assert shell("enable", LINE) == f"{LINE}: enabled\n"
+    assert shell.json("enable", RED) == {"version": 1, "path": RED, "enabled": True}
+
+
+def test_a_silence_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> None:
+    assert f"Try: supervision silence {LINE} --for 10m" in shell("silence", LINE, status=2)
+    shell("silence", LINE, "--end", "--for", "10m", status=2)
+    until = shell.json("silence", LINE, "--for", "10m", "--request-id", "r")["silenced_until"]
+    assert shell.json("get", LINE)["items"][0]["silenced_until"] == until  # type: ignore[index]  # JSON
+    assert "silenced until 2" in shell("tree")
+    assert re.search(r"^Silenced: +until 2", shell("describe", LINE), re.MULTILINE)
+    assert shell("silence", LINE, "--end") == f"{LINE}: no longer silenced\n"
+    assert "silenced" not in shell("tree")
+
+
+def test_a_circuit_is_forced_open_by_somebody_who_means_it(shell: Shell, runtime: Runtime) -> None:
+    before = stored(runtime)
+    assert f"Try: supervision force-open {LINE} --yes" in shell("force-open", LINE, status=2)
+    typed = shell.run("script", "-qec", f"{SUPERVISION} force-open {LINE}", "/dev/null", stdin="n\n")
+    assert (typed.returncode, stored(runtime) == before) == (1, True), typed
+    assert "is a child" in shell("force-open", RED, "--yes", status=3)
+    assert "next tick" in shell("force-open", LINE, "--yes", "--by", "ann", "--reason", "works at the line")
+    assert "forced open by ann" in shell("tree")
+    assert rows(shell("events", LINE))[-1][1:6] == ["order", LINE, "closed", "force-open", "ann"]
+
+
+def stored(runtime: Runtime) -> dict[bytes, bytes]:
+    """Everything in the test's namespace, byte by byte."""
+    client, namespace = runtime.store.client, runtime.store.keys.namespace
+    keys = client.scan_iter(match=f"{{{namespace}}}:*", count=10_000)
+    return {key: client.dump(key) for key in keys}  # type: ignore[misc]  # sync client
+
+
+def test_a_sweep_asks_before_it_removes_and_a_dry_run_changes_nothing(shell: Shell, runtime: Runtime) -> None:
+    fields = {"kind": "state", "subject": RED, "before": "", "after": "lit", "reason": "r", "attempt": 0, "epoch": 1}
+    store = runtime.store
+    store.client.xtrim(store.keys.events, maxlen=0)
+    store.client.delete(store.keys.events)  # or the stream would refuse ids from before its last one
+    store.client.xadd(store.keys.events, {"at": 7, "actor": "tick", **fields}, id="7-0")
+    before = stored(runtime)
+    assert rows(shell("sweep", "history", "--dry-run"))[1] == ["7-0", "1970-01-01T00:00:00.007Z", "state", RED]
+    assert [item["id"] for item in shell.json("sweep", "history", "--dry-run")["items"]] == ["7-0"]  # type: ignore[attr-defined]  # JSON
+    assert "It removes 1; --dry-run lists them" in shell("sweep", "history", status=2)
+    assert stored(runtime) == before
+    shell("sweep", "history", "--yes", "--by", "ann")
+    assert [(entry.kind, entry.subject) for entry in store.outbox.unpublished(-60_000)] == [("sweep", "history")]
+    assert shell.json("sweep", "due") == {"version": 1, "sweep": "due", "ordered": True}
+    assert "Try: supervision sweep due --dry-run" in shell("sweep", "floor", status=3)
+
+
+def test_a_supervisor_below_another_one_stands_in_its_place_and_once(shell: Shell, runtime: Runtime) -> None:
+    for each in Supervisor("site", [Supervisor("hall", [Lamp("a")]), Lamp("gate")]).tree():
+        runtime.store.registry.declare(each)
+    nested = ["site", "site/hall", "site/hall/a", "site/gate"]
+    assert shell("tree", "-o", "name").split() == [LINE, RED, GREEN, DEAD, MOON, *nested]
 
 
 def test_a_reset_names_its_incident_and_ends_no_other_one(shell: Shell, runtime: Runtime) -> None:

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from celery.app.defaults import DEFAULTS
 
+from supervision import settings
 from supervision.engine import steps, transport
 from supervision.engine.audit import audit
 from supervision.engine.requirements import REQUIREMENTS
@@ -20,6 +21,7 @@ VARIABLES = (
     "SUPERVISION_BROKER_URL",
     "SUPERVISION_RESULT_URL",
     "SUPERVISION_SENTINEL_MASTER",
+    "SUPERVISION_SHUTDOWN_TIMEOUT",
 )
 READ_BY_CELERY_WITHOUT_A_DEFAULT = {"redis_backend_health_check_interval"}
 
@@ -84,7 +86,7 @@ def test_a_store_that_is_none_is_refused_with_what_would_be_right(monkeypatch: p
 
 def test_every_setting_is_one_that_celery_or_we_read(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {name for name in vars(loaded(monkeypatch)) if name.islower() and not name.startswith("_")}
-    imported = {"os", "parse_qsl", "urlencode", "urlsplit"}
+    imported = {"os", "parse_qsl", "settings", "urlencode", "urlsplit"}
     ours = {name for name in names if name.startswith("supervision_")}
     assert names - imported - ours - set(DEFAULTS) - READ_BY_CELERY_WITHOUT_A_DEFAULT == set()
 
@@ -101,6 +103,21 @@ def test_a_soft_shutdown_ends_before_messages_become_visible(monkeypatch: pytest
     assert config.worker_soft_shutdown_timeout < config.broker_transport_options["visibility_timeout"] / 2
 
 
+@pytest.mark.parametrize(("environment", "seconds"), [({}, 5), ({"SHUTDOWN_TIMEOUT": "12.5"}, 12.5)], ids=str)
+def test_supervision_and_celery_wait_for_running_work_alike(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seconds: float
+) -> None:
+    config = loaded(monkeypatch, **environment)
+    assert config.worker_soft_shutdown_timeout == settings.read(vars(config)).shutdown_timeout == seconds
+
+
+def test_the_audit_finds_two_times_for_one_shutdown(hardened_conf: Celery) -> None:
+    hardened_conf.conf.worker_soft_shutdown_timeout = 20
+    assert [(finding.value, finding.severity) for finding in audit(hardened_conf)] == [((20, 5.0), "warning")]
+    hardened_conf.conf.supervision_shutdown_timeout = 20
+    assert audit(hardened_conf) == []
+
+
 def test_every_kind_of_work_has_its_own_direct_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     config = loaded(monkeypatch)
     assert {
@@ -113,6 +130,7 @@ def test_every_kind_of_work_has_its_own_direct_queue(monkeypatch: pytest.MonkeyP
         "supervision.tick": "supervision.ticks",
         "supervision.sweep": "supervision.sweeps",
         "supervision.collect": "supervision.collectors",
+        "supervision.look_alone": "supervision.collectors",
         "supervision.act": "supervision.actions",
     }
 

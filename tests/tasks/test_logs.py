@@ -189,7 +189,9 @@ def test_a_move_of_the_circuit_is_told(
 
 
 def test_an_escalation_calls_for_help() -> None:
-    first, beat = moved(State.OPEN, State.ESCALATED, attempt=5)
+    circuit = troubled(state=State.ESCALATED, attempt=5)
+    call = Event("escalation", "plant", "why", after="plant@7", attempt=5)
+    first, beat = lines(view(troubled(attempt=5)), Plan(circuit, (), (call,)))
     help_given = {"total_downtime": 30.0, "max_attempts": 5, "runbook_url": "", "manual_steps": []}
     assert first == Line("error", "ESCALATION REQUIRED", {**GROUND, "reason": "why", **help_given})
     assert beat.fields["recovery_status"] == "escalated"
@@ -307,7 +309,7 @@ def test_a_whole_incident_reads_as_it_was(store_url: str, namespace: str, spoken
         until(escalated, timeout=30)
     told = [line["event"] for line in spoken if line["event"] not in {"circuit_open", "escalation_near"}]
     tried = ["recovery_attempt", "action_started", "action_succeeded", "recovery_failed"]
-    assert told == ["circuit_opened", *tried, *tried, "ESCALATION REQUIRED"]
+    assert told == ["circuit_opened", *tried, *tried, "escalated", "ESCALATION REQUIRED"]
     assert [line["attempts_remaining"] for line in spoken if line["event"] == "escalation_near"] == [1]
 
 

@@ -117,6 +117,7 @@ class Plant:
                 observation=self.observations.get(name),
                 in_flight=self.in_flight[name].id if name in self.in_flight else "",
                 last_action=self.last.get(name),
+                stale_after_ms=self.supervisor.stale_after_ms,
             )
             for name, child in self.supervisor.children.items()
         }
@@ -193,8 +194,9 @@ class Plant:
             if update.reservation:
                 self._judge_action(update, circuit)
         self.circuit = circuit
-        if plan.reset == self.orders.reset:
-            self.orders = msgspec.structs.replace(self.orders, reset="")
+        heard = {"reset": "", "force-open": None, "restart": ""}
+        taken_off = {field.replace("force-open", "forced"): heard[field] for field in plan.taken_off}
+        self.orders = msgspec.structs.replace(self.orders, **taken_off)
         for update in plan.updates:
             self._write(update)
         self.events.extend(plan.events)
@@ -221,7 +223,7 @@ class Plant:
         assert last is None or last.ended < observation.at or last.ended - self.now >= stale_after
         if wish.incident:
             assert circuit.state in {State.VERIFYING, State.ESCALATED}
-            assert (wish.child, wish.id) == (circuit.child, circuit.probe)
+            assert (wish.child, wish.id) == (circuit.sent_to, circuit.probe)
             assert wish.retries == 0
         else:
             view = self.view()

@@ -21,6 +21,7 @@ from supervision.circuit import (
 )
 from supervision.circuit_step import SLOW_PROBE_MS
 from supervision.model import LastAction
+from supervision.orders import Forced, Orders
 from supervision.supervisor import Supervisor
 
 CLOSED, OPEN, VERIFYING, ESCALATED = State
@@ -73,6 +74,16 @@ def healed(plant: Plant) -> Plant:
     return plant
 
 
+def end_all(plant: Plant) -> None:
+    """Every action of a restart ends well, one after the other."""
+    plant.second()
+    while plant.in_flight:
+        for child in list(plant.in_flight):
+            plant.end(child)
+        plant.second()
+        plant.second()
+
+
 def test_every_move_of_the_table_is_made() -> None:
     plant = healed(opened(restart=STEADY))  # open, recovered by itself
     plant.disconnect()
@@ -81,6 +92,27 @@ def test_every_move_of_the_table_is_made() -> None:
     plant.disconnect()
     plant.seconds(2)
     fail_all_probes(plant)  # verifying to open, and open to escalated
+    plant.orders = Orders(restart="plant~1")
+    plant.tick()  # escalated to verifying, by the parent
+    plant.orders = Orders(forced=Forced("ann", "to look at it", "r1"))
+    plant.tick()  # verifying to open, by a person
+    plant.orders = Orders(reset=plant.circuit.incident)
+    plant.tick()
+    plant.orders = Orders(restart="plant~2")
+    plant.tick()  # closed to verifying, by the parent
+    end_all(plant)
+    assert plant.circuit.state is CLOSED
+    plant.disconnect()
+    plant.seconds(2)
+    fail_all_probes(plant)
+    plant.orders = Orders(forced=Forced("ann", "to look at it", "r2"))
+    plant.tick()  # escalated to open, by a person
+    plant.orders = Orders(reset=plant.circuit.incident)
+    plant.heal()
+    plant.seconds(3)
+    plant.disconnect()
+    plant.seconds(2)
+    fail_all_probes(plant)
     healed(plant)  # escalated, recovered
     table = {(before, after) for before, moves in TRANSITIONS.items() for after in moves}
     assert set(plant.moves()) == table

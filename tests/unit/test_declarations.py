@@ -331,7 +331,7 @@ def test_any_iterables_will_do() -> None:
 
 
 def test_whoever_declares_a_restart_can_be_restarted() -> None:
-    assert list(Part.actions) == ["noop", "restart_child", "start", "restart"]
+    assert list(Part.actions) == ["noop", "restart_child", "reconfigure", "start", "restart"]
     assert Part.actions["restart_child"].code is Part.actions["restart"].code
     assert list(Bulb.actions) == ["noop"]
     assert Bulb("bulb").spec("restart_child") is None

@@ -206,7 +206,7 @@ def test_a_reset_closes_the_circuit_with_all_attempts_unused() -> None:
     incident = plant.circuit.incident
     plant.orders = Orders(reset=incident)
     plan = plant.second()
-    assert plan.reset == incident
+    assert plan.taken_off == {"reset": incident}
     assert plan.circuit is not None
     assert (plan.circuit.state, plan.circuit.incident, plan.circuit.attempt) == (State.CLOSED, "", 0)
     assert (plan.circuit.restarts, plan.circuit.warned, plan.circuit.streaks) == ((), False, {})
@@ -264,7 +264,7 @@ def test_a_reset_of_another_incident_changes_nothing_and_is_told(circuit: str) -
     plant.orders = msgspec.structs.replace(plant.orders, reset="plant@1")
     before = plant.circuit
     plan = plant.second()
-    assert plan.reset == "plant@1"
+    assert plan.taken_off == {"reset": "plant@1"}
     assert plan.events == (Event("order", "plant", "plant@1 was over before its reset", "reset", ""),)
     assert (plant.circuit.state, plant.circuit.incident) == (before.state, before.incident)
     assert plant.orders.reset == ""

@@ -116,3 +116,22 @@ def test_an_outdated_process_that_is_not_wanted_is_stopped_like_any_other() -> N
 
 def test_a_process_that_is_gone_is_started_again() -> None:
     assert web().running(seen(ProcessObserved(False))) == Go("starting", "its process is gone")
+
+
+# Environment
+
+
+def test_a_process_inherits_nothing_that_is_meant_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SUPERVISION_STORE_URL", "SUPERVISION_IMPORTS", "CELERY_BROKER_URL", "REMAP_SIGTERM"):
+        monkeypatch.setenv(name, "redis://:secret@store")
+    monkeypatch.setenv("PUMP_LINE", "1")
+    inherited = web()._managed.env
+    assert inherited is not None
+    assert inherited["PUMP_LINE"] == "1"
+    assert "redis://:secret@store" not in inherited.values()
+
+
+def test_a_process_gets_whatever_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMP_LINE", "1")
+    given = {"SUPERVISION_STORE_URL": "redis://store"}
+    assert Process("web", ["web"], env=given)._managed.env == given

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from supervision.errors import InvalidDeclaration
-from supervision.settings import DEFAULT_STORE_URL, Settings, read
+from supervision.settings import DEFAULT_STORE_URL, Settings, read, value
 
 CONF = {
     "supervision_store_url": "redis://conf:6379/1",
@@ -18,10 +18,24 @@ ENVIRONMENT = {
 
 
 def test_without_configuration_the_defaults_hold() -> None:
-    fields = ("store_url", "namespace", "imports", "metrics_per_child", "log_format")
-    assert read({}, {}) == Settings(
-        DEFAULT_STORE_URL, "supervision", (), False, "json", origin=dict.fromkeys(fields, "default")
+    fields = (
+        *("store_url", "namespace", "imports", "metrics_per_child", "log_format"),
+        *("max_actions", "shutdown_timeout"),
     )
+    assert read({}, {}) == Settings(
+        DEFAULT_STORE_URL, "supervision", (), False, "json", 1000, 5.0, origin=dict.fromkeys(fields, "default")
+    )
+
+
+def test_a_number_can_be_set_in_the_environment() -> None:
+    found = read({}, {"SUPERVISION_MAX_ACTIONS": "150", "SUPERVISION_SHUTDOWN_TIMEOUT": "2.5"})
+    assert (found.max_actions, found.shutdown_timeout) == (150, 2.5)
+
+
+def test_one_field_can_be_read_while_another_is_wrong() -> None:
+    conf = {"supervision_store_url": 0, "supervision_shutdown_timeout": 7}
+    assert value("shutdown_timeout", conf, {}) == 7
+    assert value("shutdown_timeout", conf, {"SUPERVISION_SHUTDOWN_TIMEOUT": "8"}) == 8
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("True", True), (" no ", False), ("false", False)])
@@ -53,6 +67,8 @@ def test_each_value_finds_its_own_place() -> None:
         "imports": "environment SUPERVISION_IMPORTS",
         "metrics_per_child": "default",
         "log_format": "default",
+        "max_actions": "default",
+        "shutdown_timeout": "default",
     }
 
 
@@ -81,6 +97,13 @@ def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPa
         ({"supervision_metrics_per_child": 1}, {}, "supervision_metrics_per_child=1", "True or False"),
         ({}, {"SUPERVISION_METRICS_PER_CHILD": "on"}, "SUPERVISION_METRICS_PER_CHILD='on'", "True or False"),
         ({"supervision_log_format": "JSON"}, {}, "supervision_log_format='JSON'", "'json', 'console'"),
+        ({"supervision_max_actions": 0}, {}, "supervision_max_actions=0", "from 1 to 1000000, for example 1000"),
+        ({"supervision_max_actions": 10.5}, {}, "supervision_max_actions=10.5", "a whole number"),
+        ({"supervision_max_actions": True}, {}, "supervision_max_actions=True", "a whole number"),
+        ({}, {"SUPERVISION_MAX_ACTIONS": "many"}, "SUPERVISION_MAX_ACTIONS='many'", "a whole number"),
+        ({"supervision_shutdown_timeout": 0}, {}, "supervision_shutdown_timeout=0", "above 0, 600 at most"),
+        ({"supervision_shutdown_timeout": 601}, {}, "supervision_shutdown_timeout=601", "for example 5"),
+        ({}, {"SUPERVISION_SHUTDOWN_TIMEOUT": "nan"}, "SUPERVISION_SHUTDOWN_TIMEOUT='nan'", "for example 5"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_key_it_was_set_with(

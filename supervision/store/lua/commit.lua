@@ -12,38 +12,38 @@ end
 
 local function release() redis.call('HSET', control, 'lease_until', '0') end
 
-local function wake()
-  local entry = dirty(control, outbox, entries, supervisor)
-  if entry then answer[#answer + 1] = entry end
+local function wake_up()
+  answer[#answer + 1] = dirty(control, outbox, entries, supervisor)
   answer[1] = 'again'
 end
 
 -- The circuit and its probe are one decision: if somebody took the child's slot meanwhile, decide again from the start.
 if plan.probe ~= '' and redis.call('HEXISTS', flight, plan.probe) == 1 then
   release()
-  wake()
+  wake_up()
   return answer
 end
 
 local function record(fields)
   event(events, plan.epoch, {'kind', fields[1], 'subject', fields[2], 'reason', fields[3], 'before', fields[4],
     'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
+  -- For `finish`: which actions were in flight when it opened.
+  if fields[1] == 'circuit' and fields[4] == 'closed' then redis.call('HSET', control, 'opened', text(now)) end
+  if fields[1] == 'unobservable' then redis.call('HSET', incidents, fields[2], text(now)) end
+  if fields[1] == 'observable' then redis.call('HDEL', incidents, fields[2]) end
 end
 
 if plan.circuit ~= '' then
   redis.call('HSET', control, 'circuit', plan.circuit)
-  -- What its move allows next (the first probe, derivation after it closed) is due at once, not an interval later.
-  if #plan.events > 0 then redis.call('HINCRBY', control, 'dirty', 1) end
   if plan.incident_since > 0 then redis.call('HSET', incidents, supervisor, text(plan.incident_since))
   else redis.call('HDEL', incidents, supervisor) end
 end
--- Heard; a reset that was ordered since then is another one.
-if plan.reset ~= '' and redis.call('HGET', orders, 'reset') == plan.reset then redis.call('HDEL', orders, 'reset') end
-for _, fields in ipairs(plan.events) do
-  record(fields)
-  -- For `finish`: which actions were in flight when it opened.
-  if fields[1] == 'circuit' and fields[4] == 'closed' then redis.call('HSET', control, 'opened', text(now)) end
+-- What a move allows next (the first probe, derivation after it closed) is due at once, not an interval later.
+if plan.again then redis.call('HINCRBY', control, 'dirty', 1) end
+for field, value in pairs(plan.heard) do -- what was ordered since then is another order
+  if redis.call('HGET', orders, field) == value then redis.call('HDEL', orders, field) end
 end
+for _, fields in ipairs(plan.events) do record(fields) end
 for _, name in ipairs(plan.counters) do count(counters, name) end
 
 for _, update in ipairs(plan.updates) do
@@ -61,16 +61,16 @@ for _, update in ipairs(plan.updates) do
         count(counters, 'supervisor_transitions_total' .. labels(counters, supervisor, update.child) .. '|state=' .. fields[5])
       end
     end
-    if wish then
-      answer[#answer + 1] = reserve({flight = flight, action = action, due = due, outbox = outbox, entries = entries,
-        events = events, counters = counters}, supervisor, wish, 'tick', plan.epoch)
-    end
+    local look = supervisor .. '/' .. update.child
+    if update.look then answer[#answer + 1] = enqueue(outbox, entries, 'look:' .. look .. ':' .. text(plan.epoch), 'look', look) end
+    answer[#answer + 1] = wish and reserve({flight = flight, action = action, due = due, outbox = outbox,
+      entries = entries, events = events, counters = counters}, supervisor, wish, 'tick', plan.epoch) or nil
   end
 end
 
 if plan.last then
   redis.call('HSET', control, 'clean', plan.dirty)
   release()
-  if (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake() end
+  if (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake_up() end
 end
 return answer

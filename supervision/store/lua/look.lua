@@ -1,15 +1,39 @@
--- look(control, slow; mode, interval_ms, slow_ms) -> {look|duplicate, now, sequence, child under way...}
-local control, slow, mode, interval = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
+-- look(control, slow, seen, errors; mode, interval_ms, slow_ms, intervals, child) -> {look|duplicate, now, sequence, child not now...}
+local control, slow, seen, errors = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local mode, interval, slow_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HMGET', control, 'look_slot', 'look_sequence')
 local slot = text(math.floor(now / interval))
 if mode == 'slot' and state[1] == slot then return {'duplicate'} end
+
+-- Further off than any mark could be: it is from before the clock was set back.
+local function under_way(till) return till and tonumber(till) > now and tonumber(till) <= now + slow_ms end
+
+-- No child has a / in its name: this mark is of the look alone at it.
+local alone = '/' .. ARGV[5]
+if mode == 'alone' then
+  if under_way(redis.call('HGET', slow, alone)) then return {'duplicate'} end
+  redis.call('HSET', slow, alone, text(now + slow_ms))
+end
 
 local sequence = grown(state[2])
 redis.call('HSET', control, 'look_sequence', text(sequence))
 if mode == 'slot' then redis.call('HSET', control, 'look_slot', slot) end
 local answer = {'look', text(now), text(sequence)}
+if mode == 'alone' then return answer end
+
 for child, till in pairs(hash(slow)) do
-  -- Further off than any mark could be: it is from before the clock was set back.
-  if tonumber(till) > now and tonumber(till) <= now + tonumber(ARGV[3]) then answer[#answer + 1] = child end
+  if under_way(till) then answer[#answer + 1] = child end
+end
+-- Sequences are times, as long as no clock is set back: when it was looked at last, with or without success.
+local function looked_at(child)
+  local last = 0
+  for _, marks in ipairs({seen, errors}) do
+    last = math.max(last, tonumber(string.match(redis.call('HGET', marks, child) or '', '^%d+')) or 0)
+  end
+  return last
+end
+
+for child, own in pairs(cmsgpack.unpack(ARGV[4])) do
+  if math.floor(looked_at(child) / own) == math.floor(now / own) then answer[#answer + 1] = child end
 end
 return answer

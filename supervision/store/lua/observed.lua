@@ -34,7 +34,7 @@ end
 
 for _, look in ipairs(cmsgpack.unpack(ARGV[4])) do
   local child, document, why = look[1], look[2], look[3]
-  redis.call('HDEL', slow, child)
+  redis.call('HDEL', slow, child, '/' .. child)
   if newest(child) >= sequence then
     count(counters, 'supervisor_observations_refused_total|supervisor=' .. supervisor)
   elseif why ~= '' then failed(child, why)

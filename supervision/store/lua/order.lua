@@ -1,25 +1,39 @@
--- order(control, orders, outbox, entries, events; supervisor, subject, field, value, request, after, by, reason) -> {set, value, entry} | {same, value} | {over, incident}
+-- order(control, orders, outbox, entries, events; supervisor, subject, field, value, request, word, by, reason, default) -> {set, value, entry} | {same, value} | {over, incident}
 local control, orders, outbox, entries, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local supervisor, subject, field, value, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local supervisor, subject, field, value, request, word = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local known = redis.call('HGET', orders, field)
-local before = known or (field == 'mode' and 'act' or '')
+local standing = known or ARGV[9]
+-- What a tick takes off when it has heard it would else be ordered anew by whoever asks again after that.
+local once = field == 'force-open' or field == 'restart'
+
+local function requested()
+  if once then return redis.call('HGET', orders, 'asked:' .. field) end
+  return known and value ~= '' and cjson.decode(known).request
+end
 
 -- Asked again by somebody who did not hear the answer: the order stands, once.
-if before == value then return {'same', value} end
-if request ~= '' and known and value ~= '' and cjson.decode(known).request == request then return {'same', known} end
+if standing == value then return {'same', value} end
+if request ~= '' and requested() == request then return {'same', standing} end
 
-if string.sub(field, 1, 6) == 'pause:' then before = known and 'paused' or '' end
-if field == 'reset' then
-  -- By the incident's id, so that an order that comes late cannot clear a newer one.
+-- How a value reads in the history.
+local function told(held)
+  if held == '' or field == 'mode' then return held end
+  if string.sub(field, 1, 8) == 'enabled:' then return held == '1' and 'enabled' or 'disabled' end
+  return word
+end
+
+local before = told(standing)
+if field == 'reset' or field == 'force-open' then
   local circuit = cjson.decode(redis.call('HGET', control, 'circuit') or '{}')
-  local state = circuit.state or 'closed'
-  if circuit.incident ~= value or state == 'closed' then
-    return {'over', state ~= 'closed' and circuit.incident or ''}
+  before = circuit.state or 'closed'
+  -- By the incident's id, so that an order that comes late cannot clear a newer one.
+  if field == 'reset' and (circuit.incident ~= value or before == 'closed') then
+    return {'over', before ~= 'closed' and circuit.incident or ''}
   end
-  before = state
 end
 
 if value == '' then redis.call('HDEL', orders, field) else redis.call('HSET', orders, field, value) end
-event(events, 0, {'kind', 'order', 'subject', subject, 'before', before, 'after', ARGV[6], 'reason', ARGV[8],
+if once then redis.call('HSET', orders, 'asked:' .. field, request) end
+event(events, 0, {'kind', 'order', 'subject', subject, 'before', before, 'after', told(value), 'reason', ARGV[8],
   'attempt', '0', 'actor', ARGV[7]})
 return {'set', value, dirty(control, outbox, entries, supervisor)}

@@ -1,4 +1,4 @@
--- overdue(due, swept; most, longest_pause_ms) -> {action id...} that a sweep must look at now
+-- overdue(due, swept; most, longest_pause_ms, skipped) -> {action id...} that a sweep must look at now
 local due, swept, longest_pause = KEYS[1], KEYS[2], tonumber(ARGV[2])
 local since = now - (tonumber(redis.call('GET', swept)) or now)
 redis.call('SET', swept, text(now))
@@ -8,4 +8,4 @@ redis.call('SET', swept, text(now))
 if since < 0 or since > longest_pause then
   for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do redis.call('ZINCRBY', due, text(since), id) end
 end
-return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, ARGV[1])
+return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', ARGV[3], ARGV[1])

@@ -37,21 +37,30 @@ local function event(events, epoch, fields)
   redis.call('XADD', events, '*', 'at', text(now), 'epoch', text(epoch or 0), unpack(fields))
 end
 
--- An entry is the message to send and all that is needed to send it; its id is never used twice.
-local function enqueue(outbox, entries, id, kind, subject, timeout_ms)
-  local entry = cjson.encode({id, kind, subject, timeout_ms or 0})
+-- An entry is the message to send and all that is needed to send it; its id says what for, so that two are one.
+local function enqueue(outbox, entries, id, kind, subject, timeout_ms, delay_ms)
+  local entry = cjson.encode({id, kind, subject, timeout_ms or 0, delay_ms or 0})
   redis.call('ZADD', outbox, text(now), id)
   redis.call('HSET', entries, id, entry)
   return entry
 end
 
+-- Sends a wake-up for the moment `woken`, by which the next ones are timed.
+local function wake(control, outbox, entries, supervisor, version, delay_ms)
+  redis.call('HSET', control, 'woken', text(now + delay_ms))
+  return enqueue(outbox, entries, 'tick:' .. supervisor .. ':' .. text(version), 'tick', supervisor, 0, delay_ms)
+end
+
 -- Marks the supervisor dirty. Sends one wake unless one is on its way or a tick is at work, whose commit will see it.
+-- Wakes are 50 ms apart: what changes sooner is for the next one.
 local function dirty(control, outbox, entries, supervisor)
   local version = redis.call('HINCRBY', control, 'dirty', 1)
-  local state = redis.call('HMGET', control, 'waking', 'lease_until')
+  local state = redis.call('HMGET', control, 'waking', 'lease_until', 'woken')
   if state[1] == '1' or (tonumber(state[2]) or 0) > now then return nil end
   redis.call('HSET', control, 'waking', '1')
-  return enqueue(outbox, entries, 'tick:' .. supervisor .. ':' .. text(version), 'tick', supervisor)
+  local left = (tonumber(state[3]) or 0) + 50 - now
+  if left < 0 or left > 50 then left = 0 end -- a wake-up in the future is from before the clock was set back
+  return wake(control, outbox, entries, supervisor, version, left)
 end
 
 -- The child's only slot, the action's record, when a sweep must look, and the message: all or nothing.

@@ -1,0 +1,87 @@
+"""Figures: samples with a name, a unit, a baseline of the same run and, where the specification has one, a goal."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def p99(samples: Sequence[float]) -> float:
+    """The smallest sample that 99 % do not exceed; with fewer than 100 samples that is the largest."""
+    ranked = sorted(samples)
+    return ranked[-(len(ranked) // 100) - 1]
+
+
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {"median": statistics.median, "p99": p99, "max": max}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """At most ``most`` (in the figure's unit) for one of `STATISTICS`."""
+
+    statistic: str
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.statistic} <= {self.most:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured. ``baseline`` is another figure in the same unit, to which the ratio of medians is given."""
+
+    name: str
+    unit: str
+    samples: Sequence[float]
+    baseline: "Figure | None" = None
+    goal: Goal | None = None
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            raise ValueError(f"{self.name}: nothing was measured")
+
+    @property
+    def median(self) -> float:
+        """The median of the samples."""
+        return statistics.median(self.samples)
+
+    @property
+    def ratio(self) -> float | None:
+        """The median in terms of the baseline's; None without a baseline, or when that is nothing."""
+        return self.median / self.baseline.median if self.baseline and self.baseline.median else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None where there is none."""
+        return STATISTICS[self.goal.statistic](self.samples) <= self.goal.most if self.goal else None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "n": len(self.samples),
+            **{name: statistic(self.samples) for name, statistic in STATISTICS.items()},
+            "baseline": self.baseline.name if self.baseline else None,
+            "ratio": self.ratio,
+            "goal": str(self.goal) if self.goal else None,
+            "met": self.met,
+        }
+
+
+def timed(work: Callable[[], object], times: int, *, before: Callable[[], object] = lambda: None) -> list[float]:
+    """Milliseconds that ``work`` took, ``times`` times; ``before`` each of them, untimed, the ground is prepared."""
+    took = []
+    for _ in range(times):
+        before()
+        begun = time.perf_counter()
+        work()
+        took.append((time.perf_counter() - begun) * 1000)
+    return took
+
+
+def expect(found: object, wanted: object, what: str) -> None:
+    """End the benchmark when the system did not do ``what`` was to be measured: its time would mean nothing."""
+    if found != wanted:
+        raise RuntimeError(f"{what}: was {found!r}, not {wanted!r}; there is nothing to measure")

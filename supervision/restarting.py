@@ -1,0 +1,98 @@
+"""What a circuit needs to know of the children to restart them, and what becomes of the restart that it asks for."""
+
+from msgspec.structs import replace
+
+from supervision import derive
+from supervision.checks import Fail
+from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, State
+from supervision.circuit_step import Step
+from supervision.evaluate import resting
+from supervision.model import Event, Phase, Reservation
+from supervision.orders import Mode
+from supervision.strategy import Errand, errands, group
+from supervision.view import View
+
+
+def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool) -> Round:
+    """All that the circuit's step looks at; while ``blind``, nothing can be restarted."""
+    declared, circuit = view.supervisor, view.circuit
+    wanted = {name for seen in evaluations for name in _restarts(seen)}
+    plans = {} if blind else {name: _plan(name, view) for name in wanted}
+    waiting = set() if blind else {errand.child for errand in circuit.errands}
+    return Round(
+        supervisor=declared.path,
+        evaluations=evaluations,
+        probe=_probe(circuit, view, now),
+        probing=any(seen.in_flight and seen.in_flight == circuit.probe for seen in view.children.values()),
+        restarts={name: plan for name, plan in plans.items() if plan and _free(plan[0].child, view, now)},
+        free=frozenset(name for name in waiting if _free(name, view, now)),
+        rules=Rules(declared.restart, declared.max_attempts, declared.window_ms),
+        now=now,
+        epoch=view.epoch,
+    )
+
+
+def everything(view: View) -> tuple[Errand, ...]:
+    """What restarts all children of a supervisor that are meant to run."""
+    return errands([seen.child for seen in view.children.values() if _meant_to_run(seen.child.name, view)])
+
+
+def with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
+    """The circuit that knows its probe, and the probe's reservation: one run, without retries of its own."""
+    circuit, errand = stepped.circuit, stepped.errand
+    seen = view.children.get(errand.child) if errand else None
+    spec = seen.child.spec(errand.action) if seen and errand else None
+    if seen is None or spec is None:
+        return circuit, None
+    probe = derive.reservation(seen, spec.called(spec.name, retries=0), circuit.reason, view.epoch)
+    return replace(circuit, probe=probe.id), replace(probe, incident=circuit.incident)
+
+
+def called(circuit: Circuit, view: View, now: int) -> tuple[Circuit, tuple[Event, ...]]:
+    """The circuit that has called for help, once per incident: unless a parent answers, and not into a silence."""
+    due = circuit.state is State.ESCALATED and not circuit.called
+    if not due or view.heard_above or view.orders.silenced(now):
+        return circuit, ()
+    call = Event("escalation", view.supervisor.path, circuit.reason, after=circuit.incident, attempt=circuit.attempt)
+    return replace(circuit, called=True), (call,)
+
+
+def _restarts(seen: Evaluation) -> tuple[str, ...]:
+    """The child that this evaluation asks to restart, if it asks."""
+    return (seen.verdict.restart or seen.check.restart,) if isinstance(seen.verdict, Fail) else ()
+
+
+def _plan(failed: str, view: View) -> tuple[Errand, ...]:
+    """What restarts ``failed`` and those that the strategy restarts with it, as far as they are meant to run."""
+    names = group(view.supervisor.strategy, failed, tuple(view.children)) if failed in view.children else ()
+    return errands([view.children[name].child for name in names if name == failed or _meant_to_run(name, view)])
+
+
+def _meant_to_run(name: str, view: View) -> bool:
+    seen = view.children[name]
+    return seen.record is not None and seen.record.phase is not Phase.STOPPED and not resting(seen, view)
+
+
+def _free(name: str, view: View, now: int) -> bool:
+    """Whether an action could be given now: not blindly, not beside another action, and not against an order."""
+    seen = view.children.get(name)
+    if seen is None or seen.unreadable or resting(seen, view):
+        return False
+    allowed = view.orders.mode is Mode.ACT and not view.orders.paused_until(name, now)
+    return allowed and seen.ready(now)
+
+
+def _probe(circuit: Circuit, view: View, now: int) -> Probe:
+    """What became of the probe. If another action ended after it, that one's end is the news about the child."""
+    if not circuit.sent_to and not circuit.child:
+        return Probe(circuit.next_attempt_at or now, succeeded=True)  # ordered from above, and nothing was sent yet
+    name = circuit.sent_to or circuit.child
+    target = view.children.get(name)
+    if target is None:
+        return Probe(now, succeeded=False, error=f"child {name!r} is no longer declared")
+    last, sent = target.last_action, circuit.sent_at or max(circuit.restarts, default=0)
+    if target.in_flight or (last and now < last.ended < now + view.supervisor.stale_after_ms):
+        return Probe(0, succeeded=False)  # it runs, or ended after this tick began
+    if last and (last.id == circuit.probe or last.ended >= sent):
+        return Probe(last.ended, succeeded=last.outcome == "succeeded", error=last.error)
+    return Probe(now, succeeded=False, error="the probe is gone without an end; the store lost writes")

@@ -1,0 +1,198 @@
+"""Loading: everything that one tick sees, in one round trip, whatever the number of children.
+
+What another version of the code has written and this one cannot read is left alone: a child is then not decided about;
+a circuit that cannot be read ends the tick with `InvalidDocument`, because whoever writes the next one would lose it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from supervision import documents
+from supervision.branch import Response
+from supervision.child import Child
+from supervision.circuit import Circuit
+from supervision.errors import InvalidDocument
+from supervision.freshness import limits
+from supervision.members import Maker, source
+from supervision.model import ChildRecord, LastAction, Observation
+from supervision.orders import WHOLE, Mode
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.orders import orders_in
+from supervision.store.scripts import Scripts
+from supervision.supervisor import Supervisor
+from supervision.view import ChildView, Claim, Member, Roster, View
+
+HASHES = ("records", "desired", "observed", "seen", "flight", "last", "orders", "members", "sources")
+"""What is read about one supervisor besides its control fields."""
+
+DOCUMENTS = ("records", "desired", "observed", "seen", "errors", "slow", "last")
+"""The hashes that a removed child leaves."""
+
+_T = TypeVar("_T")
+
+Hash = Mapping[bytes, bytes]
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """A desired document that was set at run time."""
+
+    revision: int
+    document: msgspec.Raw
+
+
+class Loading:
+    """Reads views; keeps, per supervisor, the children that its documents make."""
+
+    def __init__(self, scripts: Scripts, keys: Keys, most_actions: int) -> None:
+        self._client = scripts.client
+        self._keys = keys
+        self._most_actions = most_actions
+        self._makers: dict[str, Maker] = {}
+
+    def view(self, supervisor: Supervisor, claim: Claim) -> View:
+        """``supervisor`` and all its children at one moment; raises `InvalidDocument` for an unreadable circuit."""
+        circuit, in_flight, above, *hashes = self._read(supervisor)
+        found = dict(zip(HASHES, hashes, strict=True))
+        roster, children = self._children(supervisor, found)
+        return View(
+            supervisor=supervisor,
+            now=claim.now,
+            epoch=claim.epoch,
+            circuit=_circuit(supervisor, circuit),
+            children={
+                name: msgspec.structs.replace(
+                    child_view(child, found),
+                    leaving=_leaves(name, roster),
+                    stale_after_ms=limits(child, supervisor).stale_ms,
+                    resumed=claim.resumed,
+                )
+                for name, child in children.items()
+            },
+            orders=orders_in(found["orders"]),
+            resumed=claim.resumed,
+            in_flight=in_flight,
+            most_actions=self._most_actions,
+            heard_above=bool(supervisor.parent) and self._answers(supervisor, above),
+            roster=roster,
+        )
+
+    def children(self, supervisor: Supervisor) -> dict[str, Child]:
+        """All children that there are now: declared, wanted, or still leaving."""
+        if supervisor.dynamic is None:
+            return dict(supervisor.children)
+        wanted = ("desired", "members", "sources")
+        pipeline = self._client.pipeline(transaction=True)
+        for what in wanted:
+            pipeline.hgetall(self._keys.of(supervisor.path, what))
+        with translated("members"):
+            found = dict(zip(wanted, pipeline.execute(), strict=True))
+        return self._children(supervisor, found)[1]
+
+    def _read(self, supervisor: Supervisor) -> list[Any]:
+        of, path = self._keys.of, supervisor.path
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.hget(of(path, "control"), "circuit")
+        pipeline.zcard(self._keys.due)
+        pipeline.hget(of(supervisor.parent or path, "orders"), "mode")
+        for what in HASHES:
+            pipeline.hgetall(of(path, what))
+        with translated("load"):
+            return list(pipeline.execute())
+
+    def _answers(self, supervisor: Supervisor, mode: bytes | None) -> bool:
+        """Whether the parent does something about an escalation: as declared, and while it acts at all."""
+        return supervisor.above_answers is not Response.DEGRADE and (mode or b"act").decode() == Mode.ACT
+
+    def _children(self, supervisor: Supervisor, found: Mapping[str, Hash]) -> tuple[Roster, dict[str, Child]]:
+        declared = dict(supervisor.children)
+        if supervisor.dynamic is None:
+            return Roster(), declared
+        maker = self._makers.setdefault(supervisor.path, Maker(supervisor))
+        document = _whole_document(supervisor, found["desired"])
+        wanted, error = maker.made(document)
+        members = {
+            name.decode(): member for name, text in found["members"].items() if (member := _decoded(text, Member))
+        }
+        made: dict[str, Child] = {}
+        for name, member in members.items():
+            text = found["sources"].get(member.source.encode())
+            children = maker.made(text.decode())[0] if text else None
+            if children and name in children:
+                made[name] = children[name]
+        roster = Roster(source(document), document, wanted, error, members)
+        return roster, declared | made | dict(wanted or {})
+
+
+def child_view(child: Child, found: Mapping[str, Hash]) -> ChildView:
+    """What the store knows about ``child``, from the hashes ``found``."""
+    name = child.name.encode()
+    desired, revision, misfit = _desired(child, found["desired"].get(name))
+    view = ChildView(
+        child=child,
+        desired=desired,
+        revision=revision,
+        observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
+        in_flight=found["flight"].get(name, b"").decode(),
+        misfit=misfit,
+    )
+    try:
+        record = _decoded(found["records"].get(name), ChildRecord)
+        last = _decoded(found["last"].get(name), LastAction)
+    except msgspec.MsgspecError as error:
+        return msgspec.structs.replace(view, unreadable=documents.clipped(str(error)))
+    return msgspec.structs.replace(view, record=record, last_action=last)
+
+
+def _leaves(name: str, roster: Roster) -> bool:
+    member = roster.members.get(name)
+    return member is not None and (bool(member.leaving) if roster.wanted is None else name not in roster.wanted)
+
+
+def _circuit(supervisor: Supervisor, stored: bytes | None) -> Circuit:
+    try:
+        return _decoded(stored, Circuit) or Circuit()
+    except msgspec.MsgspecError as error:
+        raise InvalidDocument(
+            f"{supervisor.path}: its circuit was written by another version of the code ({error}); "
+            "ticks of this version leave it alone until that one is the only one, or the same"
+        ) from error
+
+
+def _whole_document(supervisor: Supervisor, desired: Hash) -> str:
+    """The supervisor's own desired document: set at run time, or as declared."""
+    stored = desired.get(WHOLE.encode())
+    if stored is None:
+        return msgspec.json.encode(supervisor.desired).decode()
+    return bytes(msgspec.json.decode(stored, type=Desired).document).decode()
+
+
+def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
+    """What the child should be: set at run time, or as declared; one that does not fit the code is as if not set."""
+    if stored is None:
+        return child.desired, 0, ""
+    found = msgspec.json.decode(stored, type=Desired)
+    try:
+        fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
+    except InvalidDocument as error:
+        return child.desired, found.revision, documents.clipped(str(error))
+    return fitting, found.revision, ""
+
+
+def _observation(child: Child, document: bytes | None, mark: bytes | None) -> Observation | None:
+    """What was last seen; a document that another version of the code wrote counts as not seen."""
+    if document is None or mark is None:
+        return None
+    sequence, at = mark.split(b":")
+    try:
+        return Observation(
+            documents.decode(document, child.Observed, f"{child.path}: observed"), int(at), int(sequence)
+        )
+    except InvalidDocument:
+        return None
+
+
+def _decoded(stored: bytes | None, kind: type[_T]) -> _T | None:
+    return msgspec.json.decode(stored, type=kind) if stored else None

@@ -1,0 +1,29 @@
+-- enrol(control, members, sources, gone, incidents, orders, events, document...; supervisor, epoch, keep_ms, changes) -> {done|superseded}
+local control, members, sources, gone, incidents, orders, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local supervisor, epoch, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local changes = cmsgpack.unpack(ARGV[4])
+if redis.call('HGET', control, 'epoch') ~= epoch then return {'superseded'} end
+
+for _, change in ipairs(changes.members) do
+  redis.call('HSET', members, change[1], change[2])
+  redis.call('HDEL', gone, change[1])
+end
+if changes.source ~= '' then redis.call('HSET', sources, changes.source, changes.document) end
+
+for _, child in ipairs(changes.removed) do
+  for i = 8, #KEYS do redis.call('HDEL', KEYS[i], child) end
+  redis.call('HDEL', members, child)
+  redis.call('HDEL', orders, 'pause:' .. child, 'enabled:' .. child)
+  redis.call('HDEL', incidents, supervisor .. '/' .. child)
+  -- A late look must not bring its documents back.
+  redis.call('HSET', gone, child, text(now))
+end
+for _, source in ipairs(changes.unused) do redis.call('HDEL', sources, source) end
+for child, at in pairs(hash(gone)) do
+  if math.abs(now - tonumber(at)) > keep then redis.call('HDEL', gone, child) end
+end
+for _, fields in ipairs(changes.events) do
+  event(events, epoch, {'kind', fields[1], 'subject', fields[2], 'reason', fields[3], 'before', fields[4],
+    'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
+end
+return {'done'}

@@ -1,0 +1,158 @@
+"""Sweeps as people see them: a look at what one would handle changes nothing, an order makes it run."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from celery import Celery
+from lamps import Post, ask, everything, make_due, now, record_of, reserved, seen, set_control, sight
+
+from supervision.client import Client
+from supervision.engine.publish import SWEEP, CeleryPublisher
+from supervision.errors import InvalidDeclaration, NotFound
+from supervision.runtime import SWEEPS, Runtime
+from supervision.server import EmbeddedStore
+from supervision.store import sweeps
+from supervision.store.history import KEEP_MS
+from supervision.store.outbox import KINDS, Entry
+from supervision.store.store import Store
+
+WHO: dict[str, Any] = {"by": "ann", "reason": "tidying up"}
+
+
+@pytest.fixture
+def client(server: EmbeddedStore, namespace: str) -> Iterator[Client]:
+    with Client(server.url, namespace=namespace) as found:
+        yield found
+
+
+def swept(client: Client, name: str) -> list[str]:
+    return [item.id for item in client.sweepable(name).items]
+
+
+def test_people_know_the_sweeps_that_there_are(client: Client) -> None:
+    assert set(sweeps.SWEEPS) == set(SWEEPS)
+    for call in (client.sweepable, lambda name: client.sweep(name, **WHO)):
+        with pytest.raises(NotFound, match="no sweep 'floor'; there are due: actions"):
+            call("floor")
+
+
+def test_due_lists_the_actions_that_the_sweep_will_look_at(
+    client: Client, runtime: Runtime, store: Store, post: Post
+) -> None:
+    reserved(store)
+    reserved(store, "b", "lamp-1")
+    assert swept(client, "due") == []
+    make_due(store)
+    before = everything(store)
+    found = client.sweepable("due")
+    assert [(item.id, item.since, item.what) for item in found.items] == [("a", 1, "switch_on of plant/lamp-0: queued")]
+    assert (found.removes, found.more) == (False, False)
+    assert everything(store) == before
+    assert runtime.sweep_due() == 1
+    assert [entry.subject for entry in post.taken] == ["a"]
+    assert swept(client, "due") == []
+
+
+def test_outbox_lists_the_messages_that_the_sweep_will_send(
+    client: Client, runtime: Runtime, store: Store, post: Post
+) -> None:
+    entry = reserved(store)
+    assert swept(client, "outbox") == []  # its writer is sending it
+    ask(store).zadd(store.keys.outbox, {entry.id: now(store) - 5_000})
+    before = everything(store)
+    (item,) = client.sweepable("outbox").items
+    assert (item.id, item.what) == (entry.id, "act a")
+    assert everything(store) == before
+    assert runtime.sweep_outbox() == 1
+    assert post.taken == [entry]
+    assert swept(client, "outbox") == []
+
+
+def recorded(store: Store, *ages_ms: int) -> list[str]:
+    """Records of the history that are that old; answers their ids."""
+    at = now(store)
+    fields = {"kind": "state", "subject": "plant/lamp-0", "before": "", "after": "lit", "reason": "r", "actor": "tick"}
+    return [
+        ask(store)
+        .xadd(store.keys.events, {"at": at - age, "attempt": 0, "epoch": 1, **fields}, id=f"{at - age}-0")
+        .decode()
+        for age in ages_ms
+    ]
+
+
+@pytest.mark.parametrize(("began_ms_ago", "removed"), [(None, 2), (KEEP_MS + 30_000, 1), (60_000, 2)])
+def test_history_lists_the_records_that_the_sweep_will_remove(
+    client: Client, runtime: Runtime, store: Store, began_ms_ago: int | None, removed: int
+) -> None:
+    runtime.declare()
+    ids = recorded(store, KEEP_MS + 60_000, KEEP_MS + 10_000, KEEP_MS - 60_000)
+    if began_ms_ago:
+        ask(store).hset(store.keys.incidents, "plant", now(store) - began_ms_ago)
+    ask(store).hset(store.keys.incidents, "nobody-declares-it-any-more", 1)
+    before = everything(store)
+    found = client.sweepable("history")
+    assert [item.id for item in found.items] == ids[:removed]
+    assert found.items[0].what == "state plant/lamp-0"
+    assert found.removes is True
+    assert everything(store) == before
+    assert runtime.sweep_history() == removed
+    assert [past.id for past in store.history.since()] == ids[removed:]
+
+
+def test_wakes_lists_the_supervisors_that_the_sweep_will_wake(
+    client: Client, runtime: Runtime, store: Store, post: Post
+) -> None:
+    runtime.declare()
+    assert swept(client, "wakes") == []
+    seen(store, runtime.supervisors["plant"], sight("lamp-0"))
+    assert swept(client, "wakes") == []  # its own wake-up is on its way
+    for quiet_ms, expected in ((5_000, ["plant"]), (0, [])):
+        set_control(store, woken=now(store) - quiet_ms)
+        before = everything(store)
+        found = client.sweepable("wakes").items
+        assert [item.id for item in found] == expected
+        assert everything(store) == before
+        assert runtime.sweep_wakes() == len(expected)
+    assert [entry.subject for entry in post.taken] == ["plant"]
+
+
+def test_a_long_list_says_that_there_is_more(client: Client, store: Store) -> None:
+    ask(store).zadd(store.keys.due, {f"action-{number}": 1 for number in range(sweeps.MOST_LISTED)})
+    assert client.sweepable("due").more is False
+    ask(store).zadd(store.keys.due, {"one-more": 2})
+    found = client.sweepable("due")
+    assert (len(found.items), found.more, found.items[0].what) == (sweeps.MOST_LISTED, True, "gone")
+
+
+def test_an_ordered_sweep_is_one_message_and_one_event(client: Client, store: Store) -> None:
+    client.sweep("due", request_id="r", **WHO)
+    before = everything(store)
+    client.sweep("due", request_id="r", **WHO)
+    assert everything(store) == before
+    assert store.outbox.unpublished(-1_000) == (Entry("sweep:due:r", "sweep", "due"),)
+    (event,) = store.history.since()
+    assert (event.kind, event.subject, event.after, event.actor) == ("order", "sweep:due", "ordered", "ann")
+    assert event.reason == "tidying up"
+    for bad in ({"by": "", "reason": "r"}, {"by": "b", "reason": "r", "request_id": "a b"}):
+        with pytest.raises(InvalidDeclaration):
+            client.sweep("due", **bad)
+    client.sweep("due", **WHO)
+    assert len(store.outbox.unpublished(-1_000)) == 2
+
+
+def test_its_message_is_the_sweeps_task_with_its_name() -> None:
+    with Celery(broker="memory://") as app:
+        CeleryPublisher(app).send(Entry("sweep:due:r", KINDS.sweep, "due"))
+        with app.connection() as connection, closing(connection.SimpleQueue("celery")) as queue:
+            message = queue.get(timeout=10)
+            assert (message.headers["task"], message.payload[0]) == (SWEEP, ["due"])
+
+
+def test_a_started_action_without_an_end_is_due(client: Client, store: Store) -> None:
+    reserved(store)
+    store.actions.start("a")
+    make_due(store)
+    (item,) = client.sweepable("due").items
+    assert item.what == f"switch_on of plant/lamp-0: {record_of(store).state}" == "switch_on of plant/lamp-0: running"

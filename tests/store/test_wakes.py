@@ -1,0 +1,313 @@
+"""Wake-ups: at once, then 50 ms apart, never lost; whoever died or was not heard is made up for; who comes back looks."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from lamps import (
+    Post,
+    ask,
+    claimed,
+    control,
+    expire_lease,
+    forget_slot,
+    now,
+    plant,
+    seen,
+    set_control,
+    settled,
+    sight,
+    ticked,
+)
+
+from supervision.runtime import Runtime
+from supervision.store.outbox import PATIENCE_MS, Entry
+from supervision.store.store import Store
+from supervision.store.ticks import LEASE_MS
+from supervision.view import Claim
+
+APART_MS = 50
+HOUR_MS = 3_600_000
+
+heats = itertools.count(1)
+
+
+def change(store: Store) -> tuple[Entry, ...]:
+    """Something that matters."""
+    return seen(store, plant(), sight("lamp-0", heat=next(heats)))
+
+
+def mark(store: Store, name: str) -> int:
+    return int(control(store).get(name.encode(), b"0"))
+
+
+def moved(store: Store, milliseconds: int, *fields: str) -> None:
+    """As if what is noted in ``fields`` (by default all that waits are measured from) had been so much earlier."""
+    for field in fields or ("claimed", "woken", "lease_until"):
+        if mark(store, field):
+            set_control(store, **{field: mark(store, field) - milliseconds})
+
+
+def at(store: Store, entry: Entry) -> int:
+    """The moment for which a wake-up was sent."""
+    return int(ask(store).zscore(store.keys.outbox, entry.id)) + entry.delay_ms
+
+
+# Wake-ups are 50 ms apart
+
+
+def test_the_first_change_wakes_at_once_and_the_next_one_when_its_time_has_come(store: Store) -> None:
+    (first,) = change(store)
+    assert (first.kind, first.subject, first.delay_ms) == ("tick", "plant", 0)
+    settled(store, plant(), claimed(store, plant(), "dirty"))
+    woken = mark(store, "woken")
+    (second,) = change(store)
+    assert at(store, second) >= woken + APART_MS or second.delay_ms == 0
+    assert second.delay_ms <= APART_MS
+
+
+def test_a_change_within_fifty_milliseconds_is_told_what_is_left_of_them(store: Store) -> None:
+    ticked(store, plant())
+    set_control(store, woken=now(store) + 20)  # the clock goes on meanwhile, so that less than 20 + 50 are left
+    moved(store, 0)
+    set_control(store, waking=0, woken=now(store))
+    (late,) = change(store)
+    assert 0 < late.delay_ms <= APART_MS
+    assert change(store) == (), "joins the one that is to come"
+    assert mark(store, "woken") == at(store, late)
+
+
+def test_a_thousand_changes_as_fast_as_they_come_are_a_few_ticks_and_the_last_one_is_seen(store: Store) -> None:
+    """A ticker with nothing but its messages, each taken when its time has come by the store's clock."""
+    supervisor, waiting, ticks = plant(), list[tuple[int, Entry]](), list[int]()
+    began = now(store)
+
+    def take(*, whatever: bool = False) -> None:
+        for due, entry in list(waiting):
+            if due <= now(store) or whatever:
+                waiting.remove((due, entry))
+                claim = store.ticks.claim(supervisor, "dirty")
+                if isinstance(claim, Claim):
+                    ticks.append(claim.now)
+                    settle(claim)
+
+    def settle(claim: Claim) -> None:
+        waiting.extend((at(store, entry), entry) for entry in settled(store, supervisor, claim).entries)
+
+    for _ in range(1_000):
+        waiting.extend((at(store, entry), entry) for entry in change(store))
+        take()
+    for _ in range(3):
+        take(whatever=True)
+    lasted = now(store) - began
+    assert len(ticks) <= 2 + lasted / APART_MS + 1, f"{len(ticks)} ticks in {lasted} ms"
+    assert waiting == []
+    assert mark(store, "dirty") == mark(store, "clean")
+    assert mark(store, "dirty") >= 1_000
+
+
+def test_a_periodic_tick_leaves_a_wake_that_is_still_to_come_on_its_way(store: Store) -> None:
+    ticked(store, plant())
+    set_control(store, woken=now(store), waking=0)
+    assert len(change(store)) == 1
+    set_control(store, woken=now(store) + APART_MS - 1)
+    ticked(store, plant())
+    assert change(store) == (), "it comes later than this, and sees it"
+    assert isinstance(store.ticks.claim(plant(), "dirty"), Claim)
+
+
+@pytest.mark.parametrize("found", ["busy", "duplicate"])
+def test_a_wake_that_found_nothing_to_do_is_heard_all_the_same(store: Store, found: str) -> None:
+    change(store)
+    tick = claimed(store, plant())
+    set_control(store, waking=1)
+    if found == "duplicate":
+        settled(store, plant(), tick)
+        set_control(store, waking=1)
+    assert store.ticks.claim(plant(), "dirty") == found
+    if found == "busy":
+        settled(store, plant(), tick)
+    assert len(change(store)) == 1
+
+
+def test_a_last_wake_in_the_future_was_long_ago(store: Store) -> None:
+    ticked(store, plant())
+    set_control(store, woken=now(store) + HOUR_MS, waking=0)
+    (entry,) = change(store)
+    assert entry.delay_ms == 0
+    assert mark(store, "woken") <= now(store)
+
+
+# Somebody is missing
+
+
+def rewoken(store: Store, *names: str) -> list[str]:
+    return [entry.subject for entry in store.outbox.rewake(names or ("plant",), LEASE_MS)]
+
+
+def test_a_periodic_tick_that_died_is_missed_when_its_lease_is_over(store: Store) -> None:
+    supervisor = plant(interval=60, stale_after=90)
+    claimed(store, supervisor)
+    assert rewoken(store) == []
+    moved(store, LEASE_MS)
+    assert rewoken(store) == ["plant"]
+    assert isinstance(store.ticks.claim(supervisor, "dirty"), Claim)
+
+
+def test_whoever_is_likely_to_be_missing_is_made_up_for_the_moment_the_lease_ends(store: Store) -> None:
+    """A sweep a second, a lease of 1.5 s: waiting for the next sweep would take longer than the promised 2 s."""
+    claimed(store, plant())
+    moved(store, PATIENCE_MS // 2)
+    ends = mark(store, "lease_until")
+    (entry,) = store.outbox.rewake(["plant"], LEASE_MS)
+    assert at(store, entry) == ends
+    assert LEASE_MS - PATIENCE_MS // 2 >= 1_000, "one of the sweeps, a second apart, comes in between"
+    assert rewoken(store) == [], "it is on its way"
+
+
+def test_a_tick_that_was_only_slow_is_not_repeated(store: Store) -> None:
+    slow = claimed(store, plant())
+    moved(store, PATIENCE_MS // 2)
+    assert rewoken(store) == ["plant"]
+    assert settled(store, plant(), slow).outcome == "done"
+    assert store.ticks.claim(plant(), "dirty") == "duplicate"
+
+
+def test_a_wake_that_got_lost_is_sent_again(store: Store) -> None:
+    change(store)
+    assert rewoken(store) == []
+    moved(store, PATIENCE_MS)
+    assert rewoken(store) == ["plant"]
+    claimed(store, plant(), "dirty")
+
+
+def test_a_change_that_came_while_a_tick_died_is_not_lost(store: Store) -> None:
+    claimed(store, plant())
+    assert change(store) == ()
+    moved(store, LEASE_MS)
+    assert rewoken(store) == ["plant"]
+    assert claimed(store, plant(), "dirty").dirty == 2
+
+
+def test_whoever_has_settled_everything_is_left_alone(store: Store) -> None:
+    ticked(store, plant())
+    change(store)
+    ticked(store, plant(), "dirty")
+    moved(store, HOUR_MS)
+    assert rewoken(store) == []
+
+
+def test_while_nobody_ticks_one_entry_waits_and_more_messages_come_less_and_less_often(store: Store) -> None:
+    """Ten minutes of sweeps once a second over one change, whose message, and those after it, nobody takes."""
+    change(store)
+    sent = list[int]()
+    for second in range(600):
+        moved(store, 1_000)
+        if rewoken(store):
+            sent.append(second)
+        assert ask(store).zcard(store.keys.outbox) == ask(store).hlen(store.keys.entries) == 1
+    assert 8 <= len(sent) <= 17, "after 1, 2, 4 … 64 s, then every 64 s"
+    gaps = [after - before for before, after in itertools.pairwise(sent)]
+    assert gaps == sorted(gaps)
+    assert 63 <= max(gaps) <= 66
+
+
+def test_whoever_was_settled_since_is_missed_at_once_again(store: Store) -> None:
+    for _ in range(2):
+        change(store)
+        for _ in range(40):
+            moved(store, 1_000)
+            rewoken(store)
+        ticked(store, plant(), "dirty")
+    moved(store, APART_MS)
+    change(store)
+    moved(store, PATIENCE_MS)
+    assert rewoken(store) == ["plant"]
+
+
+def test_a_tick_that_dies_again_and_again_is_tried_less_and_less_often(store: Store) -> None:
+    tries = 0
+    claimed(store, plant())
+    for _ in range(120):
+        moved(store, 1_000)
+        if rewoken(store):
+            expire_lease(store)
+            claimed(store, plant(), "dirty")
+            tries += 1
+    assert 4 <= tries <= 8
+
+
+def test_marks_of_a_clock_that_was_set_back_make_nobody_wait(store: Store) -> None:
+    claimed(store, plant())
+    moved(store, -HOUR_MS)
+    assert rewoken(store) == ["plant"]
+
+
+def test_every_supervisor_is_looked_after_whatever_their_number(store: Store, post: Post) -> None:
+    names = [f"plant-{i}" for i in range(1_200)]
+    for name in names[::400]:
+        ask(store).hset(store.keys.of(name, "control"), mapping={"dirty": 3, "clean": 2, "claimed": 1})
+    runtime = Runtime(store, post, {name: plant(name=name) for name in names})
+    assert runtime.sweep_wakes() == 3
+    assert [entry.subject for entry in post.taken] == names[::400]
+    assert runtime.sweep_wakes() == 0
+    assert ask(store).zcard(store.keys.outbox) == 0
+
+
+# Who comes back
+
+
+def test_a_very_first_claim_was_interrupted_by_nothing(store: Store) -> None:
+    assert claimed(store, plant()).resumed == 0
+    expire_lease(store)
+    forget_slot(store, plant())
+    assert claimed(store, plant()).resumed == 0
+
+
+@pytest.mark.parametrize(("interval", "away"), [(1.0, 5_001), (60.0, 180_001)])
+def test_a_supervisor_that_nobody_ticked_for_long_resumes(store: Store, interval: float, away: int) -> None:
+    supervisor = plant(interval=interval, stale_after=120)
+    ticked(store, supervisor)
+    moved(store, away - 1_000, "claimed")
+    assert claimed_anew(store).resumed == 0
+    moved(store, away, "claimed")
+    claim = claimed_anew(store, interval)
+    assert claim.resumed == claim.now
+    assert claimed_anew(store, interval).resumed == claim.resumed, "the ticks after it know as well"
+
+
+def claimed_anew(store: Store, interval: float = 60.0) -> Claim:
+    expire_lease(store)
+    forget_slot(store, plant())
+    return claimed(store, plant(interval=interval, stale_after=120))
+
+
+def test_a_supervisor_whose_server_is_another_one_resumes_once(store: Store, claim_at: Callable[[str], Claim]) -> None:
+    assert claim_at("one").resumed == 0
+    assert claim_at("one").resumed == 0
+    moved = claim_at("two")
+    assert moved.resumed == moved.now
+    assert claim_at("two").resumed == moved.resumed
+    assert claim_at("").resumed == moved.resumed, "whoever does not know its server changes nothing"
+    assert control(store)[b"server"] == b"two"
+
+
+@pytest.fixture
+def claim_at(store: Store) -> Callable[[str], Claim]:
+    """Claims as the script is called by a process that is connected to a server of that name."""
+
+    def claim(server: str) -> Claim:
+        expire_lease(store)
+        forget_slot(store, plant())
+        keys = [store.keys.of("plant", "control"), store.keys.counters]
+        outcome, *numbers = store.scripts.run("claim", keys, ["plant", "slot", 1_000, LEASE_MS, server])
+        assert outcome == b"claimed"
+        return Claim(*map(int, numbers))
+
+    return claim
+
+
+def test_a_resumption_in_the_future_is_none(store: Store) -> None:
+    ticked(store, plant())
+    set_control(store, resumed=now(store) + HOUR_MS, claimed=now(store) + HOUR_MS)
+    assert claimed_anew(store).resumed == 0
