@@ -2,7 +2,7 @@
 
 A change is stored and its wake-up published as a collector does it. Both ends are times of the store's clock, in whole
 milliseconds: it is asked just before the observation is written, and the tick's start is its claim, whose epoch is the
-store's time at that moment. Changes are at least 120 ms apart, so each is the first after a pause and finds no debounce.
+store's time at that moment. Changes are at least 160 ms apart, so each is the first after a pause and finds no debounce.
 The baseline, in turn with it: a bare Celery task on the same worker and queue, from before it is sent until the first
 thing it does, which is to ask the store's clock.
 """
@@ -22,12 +22,12 @@ from benchmarks.stage import Stage, until
 from supervision.engine.publish import CeleryPublisher
 from supervision.store.observations import Sight
 
-TIMES = 300
+TIMES = 200
 QUICK = 10
 WARM_UP = 20
 """Changes before the first one that counts: every process of the worker has then built what it keeps."""
 
-APART_S = (0.120, 0.180)
+APART_S = (0.08, 0.12)
 GOAL = Goal("p99", 25)
 
 

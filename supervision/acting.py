@@ -95,7 +95,8 @@ class Acting:
     def _performed(self, record: Record) -> _Done:
         """Run the user's code: how it ended, and whether trying again may help."""
         log = _log.bind(action=record.id, action_type=record.name, fence=record.fence, attempt=record.attempt)
-        begun, hopeless = time.monotonic(), (NotRetryable,)
+        begun = time.monotonic()
+        hopeless: tuple[type[Exception], ...] = (NotRetryable,)
         try:
             child, spec, run = self._prepared(record, log)
             hopeless += spec.not_retryable

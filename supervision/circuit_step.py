@@ -187,7 +187,7 @@ def _escalated(circuit: Circuit, around: Round) -> Step:
     escalated = replace(
         circuit,
         state=State.ESCALATED,
-        reason=f"{count} restart{'s' * (count != 1)} did not help: {circuit.reason}",
+        reason=f"{count} restart{'s' * (count != 1)} did not help: {circuit.reason}" if count else circuit.reason,
         next_attempt_at=around.now + SLOW_PROBE_MS,
         escalated_at=circuit.escalated_at or around.now,
     )

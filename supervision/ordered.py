@@ -51,9 +51,12 @@ def heard(view: View, errands: tuple[Errand, ...], now: int) -> Heard:
 
 
 def _reset(view: View, now: int) -> Step | None:
-    """The circuit as new, if people want its incident reset; only what is seen from now on may open it again."""
+    """The circuit as new, if people want its incident reset; only what is seen from now on may open it again.
+
+    A circuit that has closed and waits until it was calm for long enough has its incident ended, too.
+    """
     before = view.circuit
-    if view.orders.reset != before.incident or before.state is State.CLOSED:
+    if view.orders.reset != before.incident:
         return None
     fresh = Circuit(
         probe=before.probe,
@@ -62,7 +65,8 @@ def _reset(view: View, now: int) -> Step | None:
         suspected=before.suspected,
     )
     ended = Event("incident_ended", view.supervisor.path, f"{before.incident} reset by a person")
-    return Step(fresh, (_moved(before, fresh, view, "reset by a person"), ended))
+    moved = () if before.state is State.CLOSED else (_moved(before, fresh, view, "reset by a person"),)
+    return Step(fresh, (*moved, ended))
 
 
 def _forced_open(done: Step | None, view: View, now: int) -> Step:

@@ -44,4 +44,6 @@ def _supervisor(task: str, args: Any) -> str:
         return ""
     if task == publish.ACT:  # an action's id is its child's path, with ~ for /, and one more part
         return "/".join(args[0].split("~")[:-2])
+    if task == publish.LOOK_ALONE:  # a child's path
+        return str(args[0]).rpartition("/")[0]
     return args[0] if task in {publish.TICK, publish.COLLECT} else ""

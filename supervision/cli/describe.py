@@ -57,13 +57,15 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     yield "Quarantined", f"until {moment(seen.quarantined_until)}" if seen.quarantined else "no"
     yield "Next action", f"not before {moment(seen.not_before)}" if seen.not_before else "at any time"
     if action := seen.action:
-        of = f"run {action.attempt} of at most {action.retries + 1}"
+        of = f"run {action.attempt} of at most {action.retries + action.handed + 1}"
         yield "In flight", f"{action.name} ({action.state}, {of}, for {action.actor}: {action.reason}) {action.id}"
     else:
         yield "In flight", "none"
     if last := found.last_action:
         why = f": {last.error}" if last.error else ""
         yield "Last action", f"{last.name} {last.outcome} at {moment(last.ended)}{why} {last.id}"
+        if last.result is not None:
+            yield "Result", _document(last.result)
     else:
         yield "Last action", "none yet"
     yield "Offers", ", ".join(found.actions)

@@ -67,13 +67,14 @@ def say_json(shape: dict[str, Any], *, lines: bool = False) -> None:
 
 
 def _opened(shape: Any) -> Any:
-    """``shape`` with the parameters of its actions, which the store keeps as text, as the objects that they are."""
+    """``shape`` with what actions take and return, which the store keeps as text, as the objects that they are."""
     if isinstance(shape, list):
         return [_opened(part) for part in shape]
     if not isinstance(shape, dict):
         return shape
     if {"id", "params", "fence", "attempt"} <= shape.keys() and isinstance(shape["params"], str):
         shape = {**shape, "params": msgspec.json.decode(shape["params"] or "{}")}
+        shape["result"] = msgspec.json.decode(shape.get("result") or "null")
     return {name: _opened(part) for name, part in shape.items()}
 
 

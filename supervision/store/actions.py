@@ -186,7 +186,7 @@ class Actions:
     def in_flight(self) -> int:
         """How many actions of all supervisors wait, run or wait to be repeated."""
         with translated("actions in flight"):
-            return int(self._scripts.client.zcard(self._keys.due))  # type: ignore[arg-type] # the sync client answers the value itself
+            return int(self._scripts.client.zcard(self._keys.due))
 
     def get(self, action_id: str) -> Record | None:
         """The record of one action, or None when there is none (any more)."""

@@ -7,6 +7,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     action:<id>             hash    one action from reservation to end; goes 24 h after its end
     due                     zset    action id by when a sweep must look at it; goes at its end
     swept                   string  when the due ones were looked at last; overdue; never goes away
+    sweeps                  hash    sweep -> request of the last order for it; sweep; never goes away
     outbox                  zset    entry id by when it was written; goes when published
     entries                 hash    entry id -> message; goes when published
     incidents               hash    supervisor -> when its incident began; goes when it is over
@@ -45,6 +46,7 @@ class Keys:
         self.fence = self._prefix + "fence"
         self.due = self._prefix + "due"
         self.swept = self._prefix + "swept"
+        self.sweeps = self._prefix + "sweeps"
         self.outbox = self._prefix + "outbox"
         self.entries = self._prefix + "entries"
         self.incidents = self._prefix + "incidents"

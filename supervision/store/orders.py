@@ -5,8 +5,8 @@ end of a silence and a reset by what they say, all others by the ``request`` tha
 it has heard it (force-open, restart) leaves its request behind, so that asking again after that is not a second order.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ _PAUSE = "pause:"
 _ENABLED = "enabled:"
 _SILENCE = "silence"
 _FORCE_OPEN = "force-open"
+INHERITED: Final = (_PAUSE + WHOLE, _ENABLED + WHOLE, _SILENCE)
+"""The fields that are read of those above; see `inherited`."""
+
 _MODES = {mode.value.encode(): mode for mode in Mode}
 _T = TypeVar("_T")
 
@@ -149,6 +152,34 @@ def orders_in(stored: Mapping[bytes, bytes]) -> Orders:
         switched={child: value == b"1" for child, value in _by_child(stored, _ENABLED)},
         restart=stored.get(b"restart", b"").decode(),
     )
+
+
+def above(supervisor: str) -> list[str]:
+    """The paths of all supervisors that can be above that one; `INHERITED` of their orders hold for it, too."""
+    parts = supervisor.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def inherited(orders: Orders, ordered_above: Iterable[Sequence[bytes | None]]) -> Orders:
+    """``orders`` with what was ordered for the whole of those above, as read by `INHERITED`: a tree is one thing.
+
+    The pause and the silence that last longest hold, and off is off. A mode is each supervisor's own.
+    """
+    for pause, switch, silence in ordered_above:
+        pauses = [_decoded(pause, Pause), orders.pauses.get(WHOLE)]
+        silences = [_decoded(silence, Silence), orders.silence]
+        longest = max((each for each in pauses if each), key=_end, default=None)
+        orders = msgspec.structs.replace(
+            orders,
+            pauses={**orders.pauses, WHOLE: longest} if longest else orders.pauses,
+            silence=max((each for each in silences if each), key=_end, default=None),
+            switched={**orders.switched, WHOLE: False} if switch == b"0" else orders.switched,
+        )
+    return orders
+
+
+def _end(pause: Pause) -> int:
+    return pause.until
 
 
 def _by_child(stored: Mapping[bytes, bytes], prefix: str) -> list[tuple[str, bytes]]:

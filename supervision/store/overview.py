@@ -22,7 +22,7 @@ from supervision.store.declarations import StoredMember
 from supervision.store.history import Past
 from supervision.store.keys import Keys
 from supervision.store.loading import Desired
-from supervision.store.orders import orders_in
+from supervision.store.orders import INHERITED, above, inherited, orders_in
 from supervision.store.places import Place
 from supervision.store.registry import DeclaredChild, DeclaredSupervisor
 from supervision.store.scripts import Scripts
@@ -103,16 +103,18 @@ class Overview:
         pipeline.time()
         for what in _HASHES:
             pipeline.hgetall(self._keys.of(declared.name, what))
+        for path in above(declared.name) if declared.parent else ():
+            pipeline.hmget(self._keys.of(path, "orders"), INHERITED)
         with translated("overview"):
             (seconds, micros), *read = pipeline.execute()
-        hashes: dict[str, Hash] = dict(zip(_HASHES, read, strict=True))
+        hashes: dict[str, Hash] = dict(zip(_HASHES, read, strict=False))
         return _Found(
             declared=declared,
             at=seconds * 1000 + micros // 1000,
             hashes=hashes,
             actions=self._in_flight(hashes["flight"].values()),
             circuit=_decoded(hashes["control"].get(b"circuit"), Circuit) or Circuit(),
-            orders=orders_in(hashes["orders"]),
+            orders=inherited(orders_in(hashes["orders"]), read[len(_HASHES) :]),
         )
 
     def _fields(self, supervisor: str, child: str, what: Iterable[str]) -> list[bytes | None]:

@@ -69,7 +69,7 @@ class Sweeps:
         """Have the sweep ``name`` run as soon as the outbox is sent, besides its own rhythm."""
         self._scripts.run(
             "sweep",
-            [self.keys.outbox, self.keys.entries, self.keys.events],
+            [self.keys.sweeps, self.keys.outbox, self.keys.entries, self.keys.events],
             [name, asked.request, asked.by, clipped(asked.reason)],
         )
 
@@ -151,7 +151,9 @@ def _history(sweeps: Sweeps, at: int) -> list[Swept]:
     pipeline.hgetall(sweeps.keys.incidents)
     pipeline.hkeys(sweeps.keys.supervisors)
     began, declared = pipeline.execute()
-    since = min([at - KEEP_MS, *(int(moment) for name, moment in began.items() if name in declared)])
+    # An incident is a supervisor's or a child's.
+    kept = [int(moment) for path, moment in began.items() if {path, path.rpartition(b"/")[0]} & set(declared)]
+    since = min([at - KEEP_MS, *kept])
     records = sweeps.client.xrange(sweeps.keys.events, "-", f"({max(since, 0)}-0", count=MOST_LISTED + 1)
     old = map(past, records)
     return [Swept(record.id, record.at, f"{record.kind} {record.subject}") for record in old]

@@ -8,6 +8,8 @@ Rules:
   scope worker: names that the plans fixed, for those who route alerts by them.
 - A child's ordinary changes of state are in the history and in the counts, not here: a thousand children that come up
   would be a thousand lines. What went wrong with a child is here, `MOST_CHILD_LINES` per tick at most.
+- An escalation that a parent answers is a warning that names the parent. People are called by whoever nobody answers:
+  one line at ERROR per incident, when the silence is over if there is one, with what the declaration gives to do.
 - Durations are seconds, never negative: a clock may have been set back since the incident began.
 """
 
@@ -15,11 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from supervision.checks import Check
 from supervision.circuit import Circuit, State
 from supervision.decide import Plan
 from supervision.model import Event, Phase
 from supervision.orders import Mode
+from supervision.telemetry.calls import check_of, help_for
 from supervision.view import View
 
 MOST_CHILD_LINES: Final = 20
@@ -78,7 +80,7 @@ def _of_event(event: Event, view: View, after: Circuit) -> Line | None:
     if event.kind == "escalation":
         return Line("error", "ESCALATION REQUIRED", {**ground, **_call_for_help(view, circuit)})
     if event.kind == "escalation_near":
-        left = max(0, view.supervisor.max_attempts - _used(view, circuit))
+        left = max(0, _most(view, circuit) - _used(view, circuit))
         return Line("warning", event.kind, {**ground, **_progress(view, circuit), "attempts_remaining": left})
     level = "warning" if event.kind in _ALARMING else "info"
     return Line(level, event.kind, {**ground, "subject": event.subject})
@@ -86,7 +88,7 @@ def _of_event(event: Event, view: View, after: Circuit) -> Line | None:
 
 def _ground(view: View, circuit: Circuit) -> dict[str, Any]:
     """What every line about the circuit carries; ``affects`` only where a check says that it does not affect all."""
-    check = _check(view, circuit)
+    check = check_of(view, circuit)
     affects = {"affects": sorted(check.affects)} if check and check.affects else {}
     return {
         "supervisor": view.supervisor.path,
@@ -100,17 +102,23 @@ def _ground(view: View, circuit: Circuit) -> dict[str, Any]:
 
 
 def _progress(view: View, circuit: Circuit) -> dict[str, Any]:
-    escalated = circuit.state is State.ESCALATED
-    status = "escalated" if escalated else recovery_status(_used(view, circuit), view.supervisor.max_attempts)
     return {
         "circuit": circuit.state.value,
         "reason": circuit.reason,
         "retry_attempt": circuit.attempt,
-        "max_attempts": view.supervisor.max_attempts,
+        "max_attempts": _most(view, circuit),
         "elapsed_downtime": _seconds(view.now - circuit.opened_at),
-        "next_retry_in": _seconds(circuit.next_attempt_at - view.now),
-        "recovery_status": status,
+        "next_retry_in": None if circuit.forced else _seconds(circuit.next_attempt_at - view.now),
+        "recovery_status": _status(view, circuit),
     }
+
+
+def _status(view: View, circuit: Circuit) -> str:
+    """`recovery_status`, or why that does not say it: nothing is tried while forced open, or hardly while escalated."""
+    if circuit.forced:
+        return "forced_open"
+    escalated = circuit.state is State.ESCALATED
+    return "escalated" if escalated else recovery_status(_used(view, circuit), _most(view, circuit))
 
 
 def _used(view: View, circuit: Circuit) -> int:
@@ -119,34 +127,37 @@ def _used(view: View, circuit: Circuit) -> int:
     return max(circuit.attempt, sum(0 <= view.now - at < window for at in circuit.restarts))
 
 
+def _most(view: View, circuit: Circuit) -> int:
+    """Attempts that there are: the check's own, or the supervisor's."""
+    check = check_of(view, circuit)
+    return view.supervisor.max_attempts if check is None or check.attempts is None else check.attempts
+
+
 def _nothing_more(_view: View, _circuit: Circuit) -> dict[str, Any]:
     return {}
 
 
 def _attempt(view: View, circuit: Circuit) -> dict[str, Any]:
-    return {"retry_attempt": circuit.attempt, "max_attempts": view.supervisor.max_attempts}
+    return {"retry_attempt": circuit.attempt, "max_attempts": _most(view, circuit)}
 
 
 def _downtime(view: View, circuit: Circuit) -> dict[str, Any]:
     return {"total_downtime": _seconds(view.now - circuit.opened_at)}
 
 
+def _handed_up(view: View, circuit: Circuit) -> dict[str, Any]:
+    """An escalation; ``escalated_to`` names the parent that answers it, so that nobody is called from here."""
+    to = {"escalated_to": view.supervisor.parent} if view.heard_above else {}
+    return {**_downtime(view, circuit), **to, **help_for(view, circuit).fields()}
+
+
 def _call_for_help(view: View, circuit: Circuit) -> dict[str, Any]:
     """What people need who are called: once per incident, by the highest supervisor that could not heal it."""
     return {
         **_downtime(view, circuit),
-        "max_attempts": view.supervisor.max_attempts,
-        "runbook_url": _given(view, circuit, "runbook_url", ""),
-        "manual_steps": _given(view, circuit, "manual_steps", ()),
+        "max_attempts": _most(view, circuit),
+        **help_for(view, circuit).fields(),
     }
-
-
-def _given(view: View, circuit: Circuit, what: str, default: object) -> object:
-    """What the check says for people, or else the child that it would have restarted."""
-    seen = view.children.get(circuit.child)
-    places = (_check(view, circuit), seen.child if seen else None)
-    value = next((found for place in places if place and (found := getattr(place, what))), default)
-    return list(value) if isinstance(value, tuple) else value
 
 
 _ALARMING: Final = frozenset({"check_broken", "store_suspected"})
@@ -158,7 +169,7 @@ _MOVES: Final[Mapping[tuple[State, State], tuple[str, str, _MORE]]] = {
     (State.CLOSED, State.OPEN): ("warning", "circuit_opened", _nothing_more),
     (State.OPEN, State.VERIFYING): ("info", "recovery_attempt", _attempt),
     (State.VERIFYING, State.OPEN): ("warning", "recovery_failed", _attempt),
-    (State.OPEN, State.ESCALATED): ("warning", "escalated", _downtime),
+    (State.OPEN, State.ESCALATED): ("warning", "escalated", _handed_up),
     (State.CLOSED, State.VERIFYING): ("warning", "restarted_by_parent", _nothing_more),
     (State.ESCALATED, State.VERIFYING): ("warning", "restarted_by_parent", _downtime),
     (State.ESCALATED, State.OPEN): ("warning", "circuit_opened", _downtime),
@@ -170,10 +181,6 @@ _MOVES: Final[Mapping[tuple[State, State], tuple[str, str, _MORE]]] = {
 
 _UNFORESEEN: Final[tuple[str, str, _MORE]] = ("warning", "circuit_moved", _nothing_more)
 """What is committed is told, whatever it is: a line must never end a tick."""
-
-
-def _check(view: View, circuit: Circuit) -> Check | None:
-    return next((check for check in view.supervisor.checks if check.name == circuit.check), None)
 
 
 def _of_children(view: View, plan: Plan) -> list[Line]:

@@ -1,4 +1,4 @@
-"""What those who only look see of what others decide: who is held, who comes and goes, and the health of a whole tree."""
+"""What those who only look see of what others decide: who is held, who comes and goes, how a whole tree is."""
 
 from collections.abc import Iterator
 
@@ -100,3 +100,28 @@ def test_a_tree_says_who_is_above_and_how_all_children_are_as_one(client: Client
     below = client.get("site/hall")
     assert isinstance(below, SupervisorView)
     assert below.health == "degraded"
+
+
+def test_what_is_ordered_for_a_whole_tree_holds_for_all_that_is_below(client: Client, store: Store) -> None:
+    who = {"by": "ann", "reason": "r"}
+    for each in Supervisor("site", [Supervisor("hall", [Supervisor("wing", [Lamp("lamp")])])]).tree():
+        store.registry.declare(each)
+
+    def wing() -> SupervisorView:
+        found = client.get("site/hall/wing")
+        assert isinstance(found, SupervisorView)
+        return found
+
+    assert (wing().paused_until, wing().enabled, wing().silenced_until) == (0, True, 0)
+    short = client.pause("site/hall/wing", for_s=60, **who)
+    long = client.pause("site", for_s=600, **who)
+    silenced = client.silence("site/hall", for_s=60, **who)
+    client.disable("site", **who)
+    assert (wing().paused_until, wing().enabled, wing().silenced_until) == (long, False, silenced)
+    assert (wing().children[0].paused_until, wing().children[0].enabled) == (long, False)
+    client.pause("site", for_s=30, **who)
+    assert wing().paused_until == short
+    client.resume("site", **who)
+    client.enable("site", **who)
+    client.end_silence("site/hall", **who)
+    assert (wing().paused_until, wing().enabled, wing().silenced_until) == (short, True, 0)

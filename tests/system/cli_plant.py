@@ -38,10 +38,11 @@ class Lamp(Child):
         self.real[self.name] = True
 
     @action(timeout=5, retries=0)
-    def restart(self, _run: Run) -> None:
+    def restart(self, _run: Run) -> dict[str, int]:
         if self.name == "red":
             raise RuntimeError("it stays dark")
         self.real[self.name] = True
+        return {"watts": 40}
 
 
 class Moon(Child):

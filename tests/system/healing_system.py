@@ -64,14 +64,21 @@ class Kept:
 
 
 class HealingSystem:
-    """Store, workers and beats over ``healing_plant``, with fault points."""
+    """Store, workers and beats over ``plant``, with fault points."""
 
-    def __init__(self, folder: Path, server: EmbeddedStore, commands: dict[str, tuple[str, ...]], kills: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: EmbeddedStore,
+        commands: dict[str, tuple[str, ...]],
+        kills: str,
+        plant: str = "healing_plant",
+    ) -> None:
         self.folder = folder
         self.server = server
         self.environment = {
             "SUPERVISION_STORE_URL": server.url,
-            "SUPERVISION_IMPORTS": "faults_installed,healing_plant",
+            "SUPERVISION_IMPORTS": f"faults_installed,{plant}",
             "SUPERVISION_FOLDER": str(folder / "state"),
             "PLANT_FOLDER": str(folder),
             "FAULT_FOLDER": str(folder),

@@ -161,6 +161,15 @@ def fields(what: str) -> set[str]:
     return set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", paragraph[1])))
 
 
+def test_describe_shows_what_the_last_action_returned(shell: Shell, runtime: Runtime) -> None:
+    assert "Result:" not in shell("describe", GREEN)
+    asked = shell.json("restart", GREEN, "--yes")["action"]
+    runtime.run_action(asked["id"])  # type: ignore[index]  # JSON
+    assert re.search(r'^Result:\s+\{\n\s+"watts": 40\n\s+\}$', shell("describe", GREEN), re.MULTILINE)
+    described = shell.json("describe", GREEN)
+    assert described["last_action"]["result"] == {"watts": 40}  # type: ignore[index]  # JSON
+
+
 def test_describe_has_the_documents_and_ends_with_the_events_of_its_subject(shell: Shell) -> None:
     text = shell("describe", RED)
     assert '"brightness": 7' in text

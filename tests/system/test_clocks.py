@@ -55,7 +55,7 @@ class Machine(Child):
         self.gauge = Gauge()
         self.gate = threading.Event()
         self.gate.set()
-        self.fails = False
+        self.fails = self.dud = False
         self.runs: list[str] = []
         self.doubled = False
         self._alone = threading.Lock()
@@ -74,7 +74,7 @@ class Machine(Child):
     @action(timeout=30, retries=2, backoff=Backoff(base=WAIT_S, cap=WAIT_S, jitter=0))
     def switch_on(self, run: Run) -> None:
         self._run(run)
-        self.gauge = replace(self.gauge, on=True)
+        self.gauge = replace(self.gauge, on=not self.dud)
 
     @action(timeout=30)
     def restart(self, run: Run) -> None:
@@ -236,6 +236,20 @@ def test_a_retry_waits_as_long_as_it_would_have(crew: Crew, jump: Callable[[], N
     assert len(crew.first.runs) == 1
     ((_, due),) = crew.store.client.zrange(crew.store.keys.due, 0, -1, withscores=True)  # type: ignore[misc]  # it is the synchronous client
     assert 0 < due - crew.now() <= WAIT_S * 1000
+
+
+def test_a_start_that_did_not_help_is_repeated_when_it_would_have_been(crew: Crew, jump: Callable[[], None]) -> None:
+    crew.first.dud = True
+    crew.first.gauge = Gauge(on=False)
+    crew.until(lambda: crew.past("action", "succeeded"), "the first start to be over")
+    crew.goes_on()
+    jump()
+    crew.goes_on()
+    assert len(crew.first.runs) == 1, crew.story()
+    view = crew.store.ticks.load(crew.plant, Claim(1, crew.now(), 0))
+    record = view.children["first"].record
+    assert record is not None
+    assert 0 < record.not_before - crew.now() <= WAIT_S * 1000
 
 
 def test_a_jump_under_an_open_circuit_restarts_nothing(crew: Crew, jump: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import faults
+import msgspec
 import pytest
 from celery_processes import HERE
 from healing_system import ALL, BEAT, HealingSystem, doubled, overlapping_actions
@@ -20,6 +21,7 @@ from waiting import until
 from supervision.client import ChildDescription, Client
 from supervision.server import EmbeddedStore
 from supervision.store import scripts
+from supervision.store.outbox import KINDS, Entry
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -33,11 +35,13 @@ with Client(url) as client:
         client.restart("plant/lonely", **who)
     elif order == "order":
         client.pause("plant/lonely", for_s=2, **who)
+    elif order == "sweep":
+        client.sweep("due", **who)
     else:
         client.set_desired("plant/lonely", {"running": True}, revision=int(sys.stdin.read()), **who)
 """
 
-ASKED = {"reserve": "action", "order": "order", "desire": "desired"}
+ASKED = {"reserve": "action", "order": "order", "desire": "desired", "sweep": "order"}
 """The scripts that no worker runs, and the kind of event that each of them writes."""
 
 
@@ -75,10 +79,22 @@ def provoke(step: str, system: HealingSystem) -> None:
     script = step.split(" ", 1)[1]
     if script in ASKED:
         operator_asks(script, system)
+    if script == "publish sweep":
+        with Client(system.server.url) as client:
+            client.sweep("due", by="test", reason="so that it is sent")
+    if script == "publish look":
+        want_a_look(system)
     if script != "reserve":
         if step.endswith(" trim"):
             system.send_sweep("history")
         system.kill_lonely()
+
+
+def want_a_look(system: HealingSystem) -> None:
+    """As a tick does that has not seen a child for long: a look at it alone, still to be sent."""
+    entry = Entry(f"look:plant/lonely:{uuid.uuid4().hex}", KINDS.look, "plant/lonely")
+    system.store.client.hset(system.store.keys.entries, entry.id, msgspec.json.encode(entry).decode())
+    system.store.client.zadd(system.store.keys.outbox, {entry.id: 1})
 
 
 def operator_asks(script: str, system: HealingSystem) -> None:
@@ -100,4 +116,9 @@ def operator_asks(script: str, system: HealingSystem) -> None:
 
 def test_the_steps_are_all_scripts_and_all_publishes() -> None:
     files = {file.stem for file in Path(scripts.__file__).with_name("lua").glob("*.lua")} - {"prelude"}
-    assert {step.split(" ", 1)[1] for step in faults.STEPS} == files | {"publish act", "publish tick"}
+    assert {step.split(" ", 1)[1] for step in faults.STEPS} == files | {
+        "publish act",
+        "publish tick",
+        "publish sweep",
+        "publish look",
+    }

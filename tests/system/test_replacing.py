@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from celery_processes import Worker, ended, lines, publish, until
 from replacing_app import app as wearing
 
@@ -12,6 +13,7 @@ from supervision.server import EmbeddedStore
 TASKS, SLOTS = 30, 2
 
 
+@pytest.mark.chaos
 def test_a_process_is_replaced_between_two_tasks(tmp_path: Path, valkey_server: EmbeddedStore) -> None:
     queue = "replacing"
     with wearing.connection_for_write(valkey_server.url) as connection:

@@ -374,6 +374,7 @@ def test_a_variable_of_a_traceback_is_not_told() -> None:
     [
         ("supervision.tick", ["town/garden", "dirty"], "town/garden"),
         ("supervision.collect", ("town/garden",), "town/garden"),
+        ("supervision.look_alone", ("town/garden/lamp",), "town/garden"),
         ("supervision.act", ["town~garden~stone~1700000000000"], "town/garden"),
         ("supervision.act", ["garden~stone~ask-7f-a"], "garden"),
         ("supervision.sweep", ["due"], ""),

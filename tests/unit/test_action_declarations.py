@@ -1,18 +1,31 @@
 """What an action may declare, and what it may return."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
-from supervision.actions import DEFAULT_TIMEOUT_S, MAX_RESULT_BYTES, RECONFIGURE, Run, action, encoded_result
+from supervision.actions import (
+    DEFAULT_TIMEOUT_S,
+    HARD_LIMIT_EXTRA_S,
+    MAX_RESULT_BYTES,
+    RECONFIGURE,
+    Run,
+    action,
+    encoded_result,
+)
 from supervision.child import RESTART_CHILD, Child, state
 from supervision.errors import InvalidDeclaration, NotRetryable
 from supervision.kinds.celery_queue import CeleryQueue
 from supervision.kinds.process import Process
 from supervision.model import Do, Phase, Snapshot, Stay
+from supervision.settings import DEFAULT_MAX_ACTIONS, DEFAULT_SHUTDOWN_S
+from supervision.store.actions import GRACE_MS, MOST_HAND_BACKS
 
 WHAT = "plant/pump: start"
 
@@ -177,3 +190,32 @@ def test_a_process_that_says_how_it_is_reconfigured_has_the_limits_that_it_says(
 
 def test_a_state_may_ask_for_it() -> None:
     assert Do(RECONFIGURE, "another recipe is wanted", {"recipe": "b"}).action in Restarted.actions
+
+
+# The page
+
+
+def test_the_sample_of_the_page_declares_what_it_says() -> None:
+    page = Path(__file__).parents[2] / "docs" / "actions.md"
+    (sample,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    scope: dict[str, Any] = {"__name__": "sample"}
+    exec(compile(sample, str(page), "exec"), scope)  # noqa: S102 - the page's own code
+    oven = scope["Oven"]("oven")
+    seen = Snapshot(oven.identity, {"recipe": "b"}, oven.observe(), "baking", 0, 0)
+    asked = oven.baking(seen)
+    assert asked == Do("reconfigure", "another recipe is wanted", {"recipe": "b"})
+    run = Run("a", 1, 1, seen, asked.params, structlog.get_logger())
+    assert encoded_result(oven.spec(asked.action).code(oven, run), WHAT) == '{"recipe":"b"}'
+
+
+def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "actions.md").read_text()
+    for said in (
+        f"{MAX_RESULT_BYTES // 1024} KiB at most",
+        f"`supervision_shutdown_timeout` ({DEFAULT_SHUTDOWN_S:g} s)",
+        f"`supervision_max_actions` ({DEFAULT_MAX_ACTIONS})",
+        f"is the soft limit; {HARD_LIMIT_EXTRA_S:g} s later its process is killed",
+        f"{GRACE_MS / 1000 - HARD_LIMIT_EXTRA_S:g} s later a run without an end is given up",
+        {3: "three\n  times per action"}[MOST_HAND_BACKS],
+    ):
+        assert said in page

@@ -271,15 +271,15 @@ def test_a_reset_of_another_incident_changes_nothing_and_is_told(circuit: str) -
     assert plant.second().events == ()
 
 
-def test_a_reset_of_an_incident_whose_circuit_has_closed_since_is_over() -> None:
+def test_a_reset_ends_the_calm_after_which_an_incident_would_be_over() -> None:
     plant = opened()
     incident = plant.circuit.incident
     plant.heal()
     plant.seconds(3)
     assert (plant.circuit.state, plant.circuit.incident) == (State.CLOSED, incident)
     plant.orders = Orders(reset=incident)
-    assert plant.second().events[0].kind == "order"
-    assert plant.circuit.incident == incident
+    assert [event.kind for event in plant.second().events] == ["incident_ended"]
+    assert plant.circuit.incident == ""
 
 
 def test_a_reset_is_heard_in_observe() -> None:

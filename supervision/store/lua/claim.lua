@@ -32,9 +32,19 @@ else
   redis.call('HSET', control, 'woken', text(now))
 end
 
--- Another server, or nobody ticked for long: who decides must look first. A very first claim goes on from nothing.
-local elsewhere = server ~= '' and state[9] and state[9] ~= server
-if last and (elsewhere or now - last > math.max(3 * interval, 5000)) then
+-- Nobody ticked for long, or the clock was set: what the circuit waits for is still to be waited for from now on, so that
+-- a jump neither brings a restart early nor keeps one away.
+local since = last and now - last or 0
+local interrupted = math.abs(since) > math.max(3 * interval, 5000)
+local circuit = interrupted and redis.call('HGET', control, 'circuit')
+if circuit then
+  for _, wait in ipairs({'next_attempt_at', 'closed_at'}) do
+    circuit = string.gsub(circuit, '("' .. wait .. '":)(%d+)', function(name, at) return name .. text(tonumber(at) + since) end)
+  end
+  redis.call('HSET', control, 'circuit', circuit)
+end
+-- Then, and on another server, whoever decides must look first. A very first claim goes on from nothing.
+if interrupted or (last and server ~= '' and state[9] and state[9] ~= server) then
   resumed = now
   redis.call('HSET', control, 'resumed', text(now))
 end

@@ -27,9 +27,7 @@ if field == 'reset' or field == 'force-open' then
   local circuit = cjson.decode(redis.call('HGET', control, 'circuit') or '{}')
   before = circuit.state or 'closed'
   -- By the incident's id, so that an order that comes late cannot clear a newer one.
-  if field == 'reset' and (circuit.incident ~= value or before == 'closed') then
-    return {'over', before ~= 'closed' and circuit.incident or ''}
-  end
+  if field == 'reset' and circuit.incident ~= value then return {'over', circuit.incident or ''} end
 end
 
 if value == '' then redis.call('HDEL', orders, field) else redis.call('HSET', orders, field, value) end

@@ -1,0 +1,230 @@
+"""Looks that are not everybody's every second: at children with an interval of their own, and at one child alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from lamps import Lamp, LampSeen, Post, ask, control, everything, forget_slot, now, past, plant, seen, sight
+
+from supervision.child import Child
+from supervision.errors import NotFound
+from supervision.model import ChildRecord
+from supervision.runtime import Runtime
+from supervision.store.observations import Look, Sight
+from supervision.store.store import Store
+from supervision.supervisor import Supervisor
+
+DAY_S = 86_400
+DAY_MS = DAY_S * 1000
+
+
+class Seldom(Lamp):
+    interval = float(DAY_S)
+
+
+class Reported(Lamp):
+    reported = True
+
+
+class Counting(Lamp):
+    looks = 0
+
+    def observe(self) -> LampSeen:
+        self.looks += 1
+        return LampSeen(on=True)
+
+
+def house(*children: Child) -> Supervisor:
+    return Supervisor("plant", children or [Seldom("seldom"), Lamp("often")])
+
+
+def periodic(store: Store, supervisor: Supervisor) -> Look:
+    """The next periodic look, as if the next slot had come."""
+    ask(store).hdel(store.keys.of(supervisor.path, "control"), "look_slot")
+    look = store.observations.look(supervisor, supervisor.children.values(), periodic=True)
+    assert look is not None
+    return look
+
+
+def set_mark(store: Store, child: str, mark: str, what: str = "seen") -> None:
+    ask(store).hset(store.keys.of("plant", what), child, mark)
+
+
+# --- an interval of one's own
+
+
+def test_a_child_with_a_longer_interval_is_looked_at_once_in_each(store: Store, connect: Callable[[], Store]) -> None:
+    supervisor = house()
+    look = periodic(store, supervisor)
+    assert look.not_now == set(), "never seen yet"
+    seen(store, supervisor, sight("seldom"), sight("often"), look=look)
+    for process in (store, connect()):
+        assert periodic(process, supervisor).not_now == {"seldom"}
+    yesterday = now(store) - DAY_MS
+    set_mark(store, "seldom", f"{yesterday}:{yesterday}")
+    assert periodic(connect(), supervisor).not_now == set()
+
+
+def test_a_failed_look_is_not_repeated_before_the_next_interval_either(store: Store) -> None:
+    supervisor = house()
+    seen(store, supervisor, Sight("seldom", error="no route"), look=periodic(store, supervisor))
+    assert periodic(store, supervisor).not_now == {"seldom"}
+    set_mark(store, "seldom", f"{now(store) - DAY_MS}:no route: 3:4", "errors")
+    assert periodic(store, supervisor).not_now == set()
+
+
+def test_a_look_from_before_the_clock_was_set_back_keeps_nobody_from_looking(store: Store) -> None:
+    supervisor = house()
+    tomorrow = now(store) + DAY_MS
+    set_mark(store, "seldom", f"{tomorrow}:{tomorrow}")
+    assert periodic(store, supervisor).not_now == set()
+
+
+def test_a_look_at_one_child_is_made_whatever_its_interval(store: Store) -> None:
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), look=periodic(store, supervisor))
+    assert store.observations.look(supervisor, supervisor.children.values(), periodic=False) is not None
+
+
+def test_looks_write_nothing_about_children_whose_turn_it_is_not(store: Store) -> None:
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), sight("often"), look=periodic(store, supervisor))
+    before = everything(store)
+    periodic(store, supervisor)
+    after = everything(store)
+    own = store.keys.of("plant", "control")
+    assert {k: v for k, v in after.items() if k != own} == {k: v for k, v in before.items() if k != own}
+    assert len(control(store)) == 2 + len([k for k in control(store) if not k.startswith(b"look_")])
+
+
+def test_the_runtime_looks_at_those_whose_turn_it_is(store: Store, post: Post) -> None:
+    class SeldomCounting(Counting):
+        interval = float(DAY_S)
+
+    seldom, often = SeldomCounting("seldom"), Counting("often")
+    runtime = Runtime(store, post, {"plant": house(seldom, often, Reported("reported"))})
+    counts = []
+    for _ in range(3):
+        ask(store).hdel(store.keys.of("plant", "control"), "look_slot")
+        counts.append(runtime.collect("plant"))
+    assert counts == [2, 1, 1], "never at what others report"
+    assert (seldom.looks, often.looks) == (1, 3)
+
+
+# --- alone
+
+
+def test_one_child_is_looked_at_alone_by_one_at_a_time(store: Store, connect: Callable[[], Store]) -> None:
+    supervisor = plant()
+    first = store.observations.look_alone(supervisor, "lamp-0")
+    assert first is not None
+    assert connect().observations.look_alone(supervisor, "lamp-0") is None
+    assert connect().observations.look_alone(supervisor, "lamp-1") is not None
+    assert not periodic(store, supervisor).not_now & {"lamp-0", "lamp-1"}, "everybody is looked at all the same"
+    seen(store, supervisor, sight("lamp-0"), look=first)
+    assert connect().observations.look_alone(supervisor, "lamp-0") is not None
+
+
+@pytest.mark.parametrize("shift", [-1, 3_600_000])
+def test_a_look_alone_whose_process_died_is_made_again(store: Store, shift: int) -> None:
+    store.observations.look_alone(plant(), "lamp-0")
+    set_mark(store, "/lamp-0", str(now(store) + shift), "slow")
+    assert store.observations.look_alone(plant(), "lamp-0") is not None
+
+
+def test_a_look_alone_is_stored_as_every_other_is(store: Store, post: Post) -> None:
+    runtime = Runtime(store, post, {"plant": plant()})
+    assert runtime.look_alone("plant/lamp-1") is True
+    assert set(ask(store).hkeys(store.keys.of("plant", "observed"))) == {b"lamp-1"}
+    assert [entry.kind for entry in post.taken] == ["tick"], "what changed wakes a tick"
+    assert runtime.look_s("plant/lamp-1") == 2.2
+
+
+@pytest.mark.parametrize("path", ["plant/nobody", "nowhere/lamp-0", "lamp-0"])
+def test_a_child_that_is_not_declared_is_not_looked_at(store: Store, post: Post, path: str) -> None:
+    with pytest.raises(NotFound, match=r"nobody|no supervisor"):
+        Runtime(store, post, {"plant": plant()}).look_alone(path)
+
+
+# --- the whole ladder, on a real server; waiting is done by rewriting times
+
+
+def unseen(store: Store) -> Any:
+    record = msgspec.json.decode(ask(store).hget(store.keys.of("plant", "records"), "lamp-0"), type=ChildRecord)
+    return record.unseen
+
+
+def ticked(runtime: Runtime) -> list[tuple[str, str]]:
+    """One tick; the messages that it sent."""
+    assert isinstance(runtime.store, Store)
+    post = runtime._publisher
+    assert isinstance(post, Post)
+    post.taken.clear()
+    forget_slot(runtime.store, runtime.supervisors["plant"])
+    assert runtime.tick("plant") in {"done", "again"}
+    return [(entry.kind, entry.subject) for entry in post.taken if entry.kind != "tick"]
+
+
+def seconds_pass(store: Store, seconds: int) -> None:
+    """As if lamp-0 had been seen, and looked at alone, so many seconds earlier."""
+    marks, records = store.keys.of("plant", "seen"), store.keys.of("plant", "records")
+    sequence, at = ask(store).hget(marks, "lamp-0").split(b":")
+    set_mark(store, "lamp-0", f"{int(sequence)}:{int(at) - 1000 * seconds}")
+    record = msgspec.json.decode(ask(store).hget(records, "lamp-0"), type=ChildRecord)
+    if record.unseen:
+        shifted = msgspec.structs.replace(record.unseen, looked_at=record.unseen.looked_at - 1000 * seconds)
+        record = msgspec.structs.replace(record, unseen=shifted)
+        ask(store).hset(records, "lamp-0", msgspec.json.encode(record))
+
+
+def test_a_silent_child_climbs_the_ladder_and_comes_down_again(store: Store, post: Post) -> None:
+    runtime = Runtime(store, post, {"plant": plant(3)})
+    runtime.declare()
+    runtime.collect("plant")
+    assert ticked(runtime) == []
+    sent = []
+    for seconds in (21, 3, 3, 5, 7, 100):
+        seconds_pass(store, seconds)
+        sent.append(ticked(runtime))
+    look = [("look", "plant/lamp-0")]
+    assert sent == [look, [], look, [], look, []]
+    incident = unseen(store).incident
+    assert past(store, "unobservable") == [("plant/lamp-0", "", incident)]
+    assert ask(store).hkeys(store.keys.incidents) == [b"plant/lamp-0"]
+    runtime.sweep_history()
+    assert ask(store).hkeys(store.keys.incidents) == [b"plant/lamp-0"], "its records are kept while it is open"
+    runtime.look_alone("plant/lamp-0")
+    ticked(runtime)
+    assert past(store, "observable") == [("plant/lamp-0", incident, "")]
+    assert (unseen(store), ask(store).hkeys(store.keys.incidents)) == (None, [])
+
+
+# --- what a look may not do
+
+
+class Other(msgspec.Struct, frozen=True):
+    on: bool = True
+
+
+class Mistaken(Lamp):
+    """Returns the document of another kind of child, which even looks the same as JSON."""
+
+    def observe(self) -> Any:
+        return Other()
+
+
+def test_another_childs_document_is_that_childs_failed_look(store: Store, post: Post) -> None:
+    runtime = Runtime(store, post, {"plant": house(Mistaken("mistaken"), Lamp("lamp"))})
+    runtime.collect("plant")
+    errors = ask(store).hgetall(store.keys.of("plant", "errors"))
+    assert list(errors) == [b"mistaken"]
+    assert b"plant/mistaken: observed: Other(on=True) is a Other, not LampSeen" in errors[b"mistaken"]
+    assert ask(store).hkeys(store.keys.of("plant", "observed")) == [b"lamp"]
+    ticked(runtime)
+    ticked(runtime)
+    records = ask(store).hgetall(store.keys.of("plant", "records"))
+    assert {name: msgspec.json.decode(each)["state"] for name, each in records.items()} == {
+        b"mistaken": "off",
+        b"lamp": "lit",
+    }
