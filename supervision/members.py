@@ -99,23 +99,37 @@ def _moves(view: View, now: int) -> Iterator[tuple[str, Member | None, Event | N
             yield name, Member(roster.source), None
     for name, member in roster.members.items():
         seen = view.children.get(name)
-        if name not in wanted and not member.leaving:
+        if seen is None:
+            if name not in wanted:
+                why = "nothing in the code makes it any more"
+                yield name, None, Event("member", f"{path}/{name}", why, "", "removed")
+        elif name not in wanted and not member.leaving:
             left = Event("member", f"{path}/{name}", "no longer wanted", "", "leaving")
             yield name, msgspec.structs.replace(member, leaving=now), left
-        elif (name not in wanted or roster.wanted is None) and member.leaving and (why := _gone(seen, member, now)):
-            yield name, None, Event("member", f"{path}/{name}", why, "leaving", "removed")
+        elif (name not in wanted or roster.wanted is None) and member.leaving:
+            if why := _gone(seen, member, now):
+                yield name, None, Event("member", f"{path}/{name}", why, "leaving", "removed")
+            elif _let_alone(name, view, now) and not 0 <= now - member.leaving < LEAVE_MS // 2:
+                yield name, msgspec.structs.replace(member, leaving=now), None
 
 
-def _gone(seen: ChildView | None, member: Member, now: int) -> str:
+def _let_alone(name: str, view: View, now: int) -> bool:
+    """Whether nothing is sent to it now, so that its time to come to rest has not begun."""
+    orders = view.orders
+    return orders.mode is not Mode.ACT or bool(orders.paused_until(name, now) or view.circuit.suspected)
+
+
+def _gone(seen: ChildView, member: Member, now: int) -> str:
     """Why a leaving member is removed now; empty while it is not."""
-    if seen is None:
-        return "nothing in the code makes it any more"
     if seen.in_flight:
         return ""
-    if now - member.leaving > LEAVE_MS or now < member.leaving - LEAVE_MS:
-        return f"not seen at rest within {LEAVE_MS // 1000} s"
     record = seen.record
-    return "at rest, and seen so" if record is None or _at_rest(seen, record, member) else ""
+    if record is None or _at_rest(seen, record, member):
+        return "at rest, and seen so"
+    ended = seen.last_action.ended if seen.last_action else 0
+    overdue = not 0 <= now - member.leaving <= LEAVE_MS
+    seen_since = seen.settled(now) or not 0 <= now - ended <= LEAVE_MS
+    return f"not seen at rest within {LEAVE_MS // 1000} s" if overdue and seen_since else ""
 
 
 def _at_rest(seen: ChildView, record: ChildRecord, member: Member) -> bool:

@@ -136,6 +136,12 @@ class Runtime:
         """Remove old records of the history."""
         return self.store.history.trim()
 
+    def sweep_forgotten(self) -> int:
+        """Say again what is declared here, and forget what nobody has declared for long."""
+        self.declare()
+        pruned = sum(len(self.store.registry.prune(each)) for each in self.supervisors.values())
+        return pruned + len(self.store.registry.forget())
+
     def declare(self) -> None:
         """Tell the store what this process has declared, for those that do not have the code."""
         for supervisor in self.supervisors.values():
@@ -213,5 +219,6 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "outbox": Runtime.sweep_outbox,
     "wakes": Runtime.sweep_wakes,
     "history": Runtime.sweep_history,
+    "forgotten": Runtime.sweep_forgotten,
 }
 """Sweeps by the name that beat and the command line use."""

@@ -25,6 +25,7 @@ DUE_EVERY_S = 1.0
 OUTBOX_EVERY_S = 1.0
 WAKES_EVERY_S = 1.0
 HISTORY_EVERY_S = 300.0
+FORGOTTEN_EVERY_S = 300.0
 
 
 @celeryd_init.connect
@@ -49,6 +50,7 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, OUTBOX_EVERY_S, publish.SWEEP, "outbox")
     _every(sender, WAKES_EVERY_S, publish.SWEEP, "wakes")
     _every(sender, HISTORY_EVERY_S, publish.SWEEP, "history")
+    _every(sender, FORGOTTEN_EVERY_S, publish.SWEEP, "forgotten")
 
 
 def _every(sender: Celery, seconds: float, task: str, argument: str) -> None:

@@ -15,7 +15,7 @@ from signal import Signals
 from typing import Final, Self
 
 from supervision.demo import remains
-from supervision.demo.plant import DEFAULT_PORTS, port_variable
+from supervision.demo.plant import DEFAULT_PORTS, PANEL_FILE_VARIABLE, PANEL_GOOD, port_variable
 from supervision.errors import Conflict
 from supervision.guarded import Guarded
 from supervision.ports import free_ports
@@ -70,6 +70,7 @@ class Crew:
 
     def __init__(self, home: Path, tell: Tell) -> None:
         self.logs: Final = home / "logs"
+        self.panel_file: Final = home / "panel.json"
         self.members: Final[dict[str, Guarded]] = {}
         self.ports: Final[dict[str, int]] = {}
         self.store: Final = EmbeddedStore(home / "store")
@@ -111,6 +112,7 @@ class Crew:
         return f"{name} ({_how(status)}{f', its last line: {said[:LINE]}' if said else ''})"
 
     def _start(self) -> None:
+        self.panel_file.write_text(PANEL_GOOD)
         self._choose_ports()
         self.store.start()
         self._tell(f"{'store':<10} pid {self.store.pid}, port {self.store.port}")
@@ -170,6 +172,8 @@ class Crew:
         return {
             **inherited,
             **{port_variable(child): str(self.ports[child]) for child in DEFAULT_PORTS},
+            PANEL_FILE_VARIABLE: str(self.panel_file),
+            "SUPERVISION_LOG_FORMAT": "json",  # a scene reads what the workers log
             "SUPERVISION_STORE_URL": self.store.url,  # it holds the password, and no command line does
             "SUPERVISION_IMPORTS": "supervision.demo.plant",
             "SUPERVISION_FOLDER": str(self._home),

@@ -13,6 +13,7 @@ class Event(NamedTuple):
 
     at: int
     kind: str
+    subject: str
     before: str
     after: str
     reason: str
@@ -24,7 +25,7 @@ class Inside:
 
     def __init__(self, client: Client, supervisor: str) -> None:
         self._client = client
-        self._supervisor = supervisor
+        self.path = supervisor
 
     def running(self) -> set[str]:
         """The names of the children in the phase running."""
@@ -33,12 +34,13 @@ class Inside:
     def summary(self) -> str:
         """One line: the circuit, and each child with the reason of its state."""
         children = ", ".join(f"{name} {phase} ({reason})" for name, phase, reason in self._children())
-        circuits = (found.circuit for found in self._client.tree() if found.path == self._supervisor)
-        return f"circuit {next(circuits, 'unknown')}; {children or 'no worker has declared a child yet'}"
+        circuits = (found.circuit for found in self._client.tree() if found.path == self.path)
+        told = children or "no worker has declared a child yet"
+        return f"{self.path}: circuit {next(circuits, 'unknown')}; {told}"
 
     def pid(self, child: str) -> int | None:
         """The pid that was last observed, None when there was none."""
-        described = self._client.describe(f"{self._supervisor}/{child}", events=0)
+        described = self._client.describe(f"{self.path}/{child}", events=0)
         observed = getattr(described, "observed", None) or {}
         pid: int | None = observed.get("pid")
         return pid
@@ -47,17 +49,31 @@ class Inside:
         """The present end of the history."""
         return self._client.last_event_id()
 
+    def circuit(self) -> str:
+        """Where the circuit is."""
+        return next(found.circuit for found in self._client.tree() if found.path == self.path)
+
     def circuit_changes(self, since: str) -> list[Event]:
         """How the circuit has changed since a `mark`."""
-        return [event for event in self._events(self._supervisor, since) if event.kind == "circuit"]
+        return [event for event in self._events(self.path, since) if event.kind == "circuit"]
+
+    def calls(self, since: str) -> list[Event]:
+        """Everybody's calls for help since a `mark`, whichever supervisor made them."""
+        return [event for event in self._events("", since) if event.kind == "escalation"]
+
+    def reset(self, incident: str, reason: str) -> None:
+        """Say, as a person does, that ``incident`` is over."""
+        self._client.reset(self.path, incident=incident, by="demo", reason=reason)
 
     def actions(self, child: str, since: str) -> list[Event]:
         """What became of the actions on ``child`` since a `mark`."""
-        return [event for event in self._events(f"{self._supervisor}/{child}", since) if event.kind == "action"]
+        return [event for event in self._events(f"{self.path}/{child}", since) if event.kind == "action"]
 
     def _events(self, subject: str, since: str) -> Iterator[Event]:
+        """Those of exactly this ``subject``, not of what is below it; of all when it is empty."""
         for past in self._client.events(since=since, subject=subject):
-            yield Event(past.at, past.kind, past.before, past.after, past.reason, past.action)
+            if past.subject == (subject or past.subject):
+                yield Event(past.at, past.kind, past.subject, past.before, past.after, past.reason, past.action)
 
     def _children(self) -> list[tuple[str, str, str]]:
         """Name, phase and reason of each; none until a worker has declared the supervisor."""
@@ -65,10 +81,8 @@ class Inside:
             found = self._client.tree()
         except NotFound:
             return []
-        children = [
-            child for supervisor in found if supervisor.path == self._supervisor for child in supervisor.children
-        ]
+        children = [child for supervisor in found if supervisor.path == self.path for child in supervisor.children]
         return [
-            (child.path.removeprefix(f"{self._supervisor}/"), child.phase or "not yet ticked", child.reason)
+            (child.path.removeprefix(f"{self.path}/"), child.phase or "not yet ticked", child.reason)
             for child in children
         ]

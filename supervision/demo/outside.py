@@ -5,8 +5,9 @@ Nothing here comes from our store: these are the effects by which its words are 
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 
 import psutil
 
@@ -45,6 +46,14 @@ class Outside:
     def sink(self) -> wire.SinkStatus:
         """What the sink answers, which is what really arrived; errors as above."""
         return wire.sink_status(self.ports["sink"], ANSWER_S)
+
+    def page(self) -> tuple[int, str]:
+        """What the panel answers over HTTP: the status, and its first line; errors as above."""
+        connection = HTTPConnection(wire.HOST, self.ports["panel"], timeout=ANSWER_S)
+        with closing(connection):
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode().partition("\n")[0]
 
     def cut(self, child: str) -> int:
         """Let the broker close the connections of ``child``; how many there were."""

@@ -1,20 +1,25 @@
-"""The plant that the demo supervises, written as you would write your own: children, a check, a supervisor.
+"""The plant that the demo supervises, written as you would write your own: children, checks, a tree of supervisors.
 
-    a data flow  ──messages──>  a broker  ──messages──>  a sink
+    plant/line      a data flow  ──messages──>  a broker  ──messages──>  a sink
+    plant/office    a panel, which is an HTTP service, and the page that it should serve
 
 What is special about each program is what it says of itself on its status port: `observe` adds that to what the
 operating system says. Only what a decision needs is observed; a counter would make every look a change.
 """
 
 import os
+import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from supervision.backoff import Backoff
 from supervision.checks import Seen, Verdict, check, fail, ok, unknown
-from supervision.demo.wire import broker_status, dataflow_status, sink_status
+from supervision.demo.wire import HOST, broker_status, dataflow_status, sink_status
+from supervision.kinds.http import HttpEndpoint
 from supervision.kinds.process import Process, ProcessObserved
 from supervision.model import Phase
 from supervision.supervisor import Supervisor
@@ -25,7 +30,7 @@ ANSWER_S = 1.5
 START_TIMEOUT_S = 15.0
 """Seconds until a program must do its work: it needs half a second, on a busy machine several."""
 
-DEFAULT_PORTS = {"broker": 7001, "dataflow": 7002, "sink": 7003}
+DEFAULT_PORTS = {"broker": 7001, "dataflow": 7002, "sink": 7003, "panel": 7004}
 
 
 def port_variable(child: str) -> str:
@@ -35,6 +40,17 @@ def port_variable(child: str) -> str:
 
 PORTS = {child: int(os.environ.get(port_variable(child), port)) for child, port in DEFAULT_PORTS.items()}
 """Where each program answers on 127.0.0.1; taken from the environment, because the demo chooses free ones."""
+
+PANEL_FILE_VARIABLE = "SUPERVISION_DEMO_PANEL_FILE"
+"""The environment variable that holds where the panel's configuration is."""
+
+PANEL_FILE = Path(os.environ.get(PANEL_FILE_VARIABLE, "panel.json"))
+
+PANEL_GOOD = '{"title": "Line 1"}\n'
+"""A configuration that the panel can use."""
+
+RUNBOOK = "docs/runbooks.md#the-panel-answers-503"
+"""What people read who are called about the panel."""
 
 
 def program(child: str, *arguments: str) -> list[str]:
@@ -114,10 +130,28 @@ def dataflow_is_connected(broker: Seen, dataflow: Seen) -> Verdict:
     return ok()
 
 
+class Panel(Process):
+    """The operator's panel."""
+
+    def ready(self) -> bool:
+        """Once it listens; what it answers is another question, which starting it again cannot settle."""
+        with suppress(OSError), socket.create_connection((HOST, PORTS["panel"]), ANSWER_S):
+            return True
+        return False
+
+
+@check("panel", "page", restart="panel")
+def page_is_served(panel: Seen, page: Seen) -> Verdict:
+    """A panel that runs and a page that is not there contradict each other."""
+    if not panel.observed.running:
+        return unknown("the panel is not running, which its own state heals")
+    return fail(f"the page {page.observed.reason}") if page.observed.reason else ok()
+
+
 _TO_BROKER = ("--broker", str(PORTS["broker"]))
 
-plant = Supervisor(
-    "plant",
+line = Supervisor(
+    "line",
     [
         Broker("broker", program("broker"), start_timeout=START_TIMEOUT_S),
         Sink("sink", program("sink", *_TO_BROKER), start_timeout=START_TIMEOUT_S),
@@ -125,3 +159,30 @@ plant = Supervisor(
     ],
     checks=[dataflow_is_connected],
 )
+
+office = Supervisor(
+    "office",
+    [
+        Panel(
+            "panel",
+            program("panel", "--file", str(PANEL_FILE)),
+            start_timeout=START_TIMEOUT_S,
+            runbook_url=RUNBOOK,
+            manual_steps=(
+                f"write a configuration with a title into {PANEL_FILE}",
+                "when the page is served again: supervision reset plant",
+            ),
+        ),
+        HttpEndpoint("page", f"http://{HOST}:{PORTS['panel']}/"),
+    ],
+    checks=[page_is_served],
+    restart=Backoff(base=0.5, cap=1),
+    max_attempts=3,
+)
+"""Impatient, so that a demo can be: three restarts within seconds, and then it is its parent's turn."""
+
+plant = Supervisor("plant", [line, office], max_attempts=1)
+"""Restarts all of a supervisor that has escalated, once, and then calls people."""
+
+PROCESSES = tuple(child.path for each in plant.tree() for child in each.children.values() if isinstance(child, Process))
+"""The paths of the children that are processes of this machine."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from supervision.demo.plant import plant
+from supervision.demo.plant import PROCESSES
 from supervision.errors import Conflict
 from supervision.kinds.managed import ManagedProcess
 from supervision.private_folder import claimed, make_private
@@ -52,8 +52,8 @@ def clear(home: Path) -> list[int]:
 def end_supervised(home: Path) -> list[int]:
     """End the supervised processes that still run: on purpose they outlive the workers. Answers their pids."""
     found = []
-    for child in plant.children.values():
-        process = ManagedProcess(child.path, ["-"], folder=home / "processes")
+    for path in PROCESSES:
+        process = ManagedProcess(path, ["-"], folder=home / "processes")
         status = process.status()
         if status.pid:
             process.stop(status.fence, timeout=STOP_S)

@@ -13,11 +13,10 @@ from typing import Never
 
 from supervision.client import Client
 from supervision.demo.crew import Crew
-from supervision.demo.inside import Inside
 from supervision.demo.outside import Outside
-from supervision.demo.plant import plant
 from supervision.demo.report import Report
-from supervision.demo.scenes import SCENES, World
+from supervision.demo.scenes import SCENES
+from supervision.demo.world import World
 from supervision.errors import SupervisionError
 
 INTERRUPTED = 130
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 def _perform(home: Path, report: Report, *, stays: bool) -> None:
     report.line(f"The demo runs in {home.parent}; its files are in {home.name}")
     with Crew(home, lambda text: report.line(f"  {text}")) as crew, Client(crew.store.url) as client:
-        _play(World(crew, Inside(client, plant.path), Outside(crew.ports), report.watch), report)
+        _play(World(crew, client, Outside(crew.ports), report.watch), report)
         report.processes = {"store": crew.store.pid, **{name: one.pid for name, one in crew.members.items()}}
         report.ports = {"store": crew.store.port, **crew.ports}
         report.verdict()

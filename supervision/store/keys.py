@@ -3,6 +3,7 @@
 All keys of one namespace share the hash tag ``{namespace}``, so that a namespace could live on one shard of a cluster.
 
     supervisors             hash    supervisor -> declaration; written by declare
+    declared                hash    supervisor -> when a worker declared it last; declare
     fence                   string  the last fence; start; never goes away
     action:<id>             hash    one action from reservation to end; goes 24 h after its end
     due                     zset    action id by when a sweep must look at it; goes at its end
@@ -10,11 +11,12 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     sweeps                  hash    sweep -> request of the last order for it; sweep; never goes away
     outbox                  zset    entry id by when it was written; goes when published
     entries                 hash    entry id -> message; goes when published
-    incidents               hash    supervisor -> when its incident began; goes when it is over
+    incidents               hash    supervisor, or child nobody can see -> when its incident began; goes when it is over
     events                  stream  the history, written by every script; trimmed by age
-    counters                hash    metric and labels -> count; never goes away
+    counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
-Per supervisor, below s:<supervisor>:, going away with the supervisor or the child:
+Per supervisor, below s:<supervisor>:, going away when it is forgotten (7 days after it was last declared), and a child's
+fields when it is removed:
 
     control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all
     records                 hash    child -> `ChildRecord`; commit
@@ -26,6 +28,10 @@ Per supervisor, below s:<supervisor>:, going away with the supervisor or the chi
     slow                    hash    child -> until when a look is under way; observed, goes when it ends
     flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
     last                    hash    child -> `LastAction`; finish
+    members                 hash    dynamic child -> which document wanted it, since when it leaves; enrol
+    sources                 hash    digest -> the supervisor's desired document that members are made from; enrol
+    gone                    hash    removed child -> when; enrol, prune; for 24 h, so that nothing late brings it back
+    orphans                 hash    child that is no longer in the code -> since when; prune
 """
 
 from supervision.errors import InvalidDeclaration
@@ -43,6 +49,7 @@ class Keys:
         self.namespace = valid_name(namespace, "namespace")
         self._prefix = f"{{{namespace}}}:"
         self.supervisors = self._prefix + "supervisors"
+        self.declared = self._prefix + "declared"
         self.fence = self._prefix + "fence"
         self.due = self._prefix + "due"
         self.swept = self._prefix + "swept"

@@ -20,16 +20,13 @@ from supervision.model import ChildRecord, LastAction, Observation
 from supervision.orders import WHOLE, Mode
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
-from supervision.store.orders import orders_in
+from supervision.store.orders import INHERITED, above, inherited, orders_in
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
 from supervision.view import ChildView, Claim, Member, Roster, View
 
 HASHES = ("records", "desired", "observed", "seen", "flight", "last", "orders", "members", "sources")
 """What is read about one supervisor besides its control fields."""
-
-DOCUMENTS = ("records", "desired", "observed", "seen", "errors", "slow", "last")
-"""The hashes that a removed child leaves."""
 
 _T = TypeVar("_T")
 
@@ -55,7 +52,7 @@ class Loading:
     def view(self, supervisor: Supervisor, claim: Claim) -> View:
         """``supervisor`` and all its children at one moment; raises `InvalidDocument` for an unreadable circuit."""
         circuit, in_flight, above, *hashes = self._read(supervisor)
-        found = dict(zip(HASHES, hashes, strict=True))
+        found = dict(zip(HASHES, hashes, strict=False))
         roster, children = self._children(supervisor, found)
         return View(
             supervisor=supervisor,
@@ -71,7 +68,7 @@ class Loading:
                 )
                 for name, child in children.items()
             },
-            orders=orders_in(found["orders"]),
+            orders=inherited(orders_in(found["orders"]), hashes[len(HASHES) :]),
             resumed=claim.resumed,
             in_flight=in_flight,
             most_actions=self._most_actions,
@@ -99,6 +96,8 @@ class Loading:
         pipeline.hget(of(supervisor.parent or path, "orders"), "mode")
         for what in HASHES:
             pipeline.hgetall(of(path, what))
+        for higher in above(path) if supervisor.parent else ():
+            pipeline.hmget(of(higher, "orders"), INHERITED)
         with translated("load"):
             return list(pipeline.execute())
 

@@ -1,5 +1,7 @@
 """What is declared, as the processes that own the code have told it; enough for those that do not have it."""
 
+from typing import Any
+
 import msgspec
 
 from supervision.child import Child
@@ -7,6 +9,15 @@ from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
+
+
+FORGET_MS = 7 * 24 * 3600 * 1000
+"""How long what is no longer declared is remembered: longer than any holiday in which its workers were down."""
+
+DOCUMENTS = ("records", "desired", "observed", "seen", "errors", "slow", "last")
+"""The hashes that a removed child leaves, its record first."""
+
+_ALL = ("flight", *DOCUMENTS, "control", "orders", "members", "sources", "gone", "orphans")
 
 
 class DeclaredAction(msgspec.Struct, frozen=True):
@@ -50,13 +61,57 @@ class Registry:
     """Declarations by supervisor name."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
         self._client = scripts.client
+        self._keys = keys
         self._key = keys.supervisors
 
     def declare(self, supervisor: Supervisor) -> None:
         """Tell what ``supervisor`` is; the last one to tell wins."""
-        with translated("declare"):
-            self._client.hset(self._key, supervisor.path, msgspec.json.encode(_declared(supervisor)))
+        self._scripts.run(
+            "declare",
+            [self._key, self._keys.declared],
+            [supervisor.path, msgspec.json.encode(_declared(supervisor))],
+        )
+
+    def prune(self, supervisor: Supervisor, keep_ms: int = FORGET_MS) -> list[str]:
+        """Remove the documents of children that were not in the code for ``keep_ms``; answers their names.
+
+        A deploy in which old and new code are at work for a while removes nothing: each child is noted when it is
+        first missed, and no longer once it is there again.
+        """
+        keys, path = self._keys, supervisor.path
+        own = (keys.of(path, what) for what in ("orphans", "members", "flight"))
+        removed = self._scripts.run(
+            "prune",
+            [
+                *own,
+                keys.incidents,
+                *(keys.of(path, what) for what in ("orders", "gone")),
+                keys.events,
+                *(keys.of(path, what) for what in DOCUMENTS),
+            ],
+            [path, keep_ms, msgspec.msgpack.encode(list(supervisor.children))],
+        )
+        return [name.decode() for name in removed]
+
+    def forget(self, keep_ms: int = FORGET_MS) -> list[str]:
+        """Remove all about supervisors that no worker has declared for ``keep_ms``; answers their paths."""
+        keys = self._keys
+        with translated("declarations"):
+            known: Any = self._client.hkeys(keys.declared)
+        forgotten: list[str] = []
+        for path in sorted(name.decode() for name in known):
+            answer = self._scripts.run(
+                "forget",
+                [
+                    *(keys.supervisors, keys.declared, keys.counters, keys.incidents, keys.events),
+                    *(keys.of(path, what) for what in _ALL),
+                ],
+                [path, keep_ms],
+            )
+            forgotten += [path] * (answer[0] == b"forgotten")
+        return forgotten
 
     def all(self) -> dict[str, DeclaredSupervisor]:
         """Every declaration, by name in alphabetical order."""

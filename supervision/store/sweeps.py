@@ -15,6 +15,7 @@ from supervision.store.history import KEEP_MS, past
 from supervision.store.keys import Keys
 from supervision.store.orders import Asked
 from supervision.store.outbox import PATIENCE_MS, UNPUBLISHED_MS, Entry
+from supervision.store.registry import FORGET_MS
 from supervision.store.scripts import Scripts
 from supervision.store.ticks import LEASE_MS
 
@@ -159,6 +160,19 @@ def _history(sweeps: Sweeps, at: int) -> list[Swept]:
     return [Swept(record.id, record.at, f"{record.kind} {record.subject}") for record in old]
 
 
+def _forgotten(sweeps: Sweeps, at: int) -> list[Swept]:
+    """As `forget` and `prune` decide, the latter for what they have noted already."""
+    declared = sweeps.client.hgetall(sweeps.keys.declared)
+    found = [Swept(path.decode(), int(moment), "supervisor that nobody declares") for path, moment in declared.items()]
+    for path in declared:
+        orphans = sweeps.client.hgetall(sweeps.keys.of(path.decode(), "orphans"))
+        found += [
+            Swept(f"{path.decode()}/{child.decode()}", int(since), "child that is not in the code")
+            for child, since in orphans.items()
+        ]
+    return sorted((each for each in found if at - each.since > FORGET_MS), key=lambda each: each.since)
+
+
 def _scored(sweeps: Sweeps, key: str, until: int) -> list[tuple[str, int]]:
     found = sweeps.client.zrange(key, "-inf", until, byscore=True, offset=0, num=MOST_LISTED + 1, withscores=True)
     return [(member.decode(), int(score)) for member, score in found]
@@ -169,5 +183,6 @@ SWEEPS: Mapping[str, Sweep] = {
     "outbox": Sweep("messages that were decided on and not sent", False, _outbox),
     "wakes": Sweep("supervisors that a tick is missing of", False, _wakes),
     "history": Sweep("records of the history that are older than a week", True, _history),
+    "forgotten": Sweep("what no worker has declared for a week", True, _forgotten),
 }
 """Sweeps by the name that beat and the command line use."""

@@ -16,9 +16,9 @@ from supervision.decide import Plan
 from supervision.model import MAX_COUNT, Event, Reservation, Update
 from supervision.store.connection import server_of
 from supervision.store.keys import Keys
-from supervision.store.loading import DOCUMENTS, Loading
+from supervision.store.loading import Loading
 from supervision.store.outbox import Entry, entries
-from supervision.store.registry import declared_child
+from supervision.store.registry import DOCUMENTS, declared_child
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
 from supervision.view import Claim, Member, Mode, View

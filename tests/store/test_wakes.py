@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from lamps import (
     Post,
@@ -18,8 +19,10 @@ from lamps import (
     settled,
     sight,
     ticked,
+    written,
 )
 
+from supervision.circuit import Circuit, State
 from supervision.runtime import Runtime
 from supervision.store.outbox import PATIENCE_MS, Entry
 from supervision.store.store import Store
@@ -309,5 +312,32 @@ def claim_at(store: Store) -> Callable[[str], Claim]:
 
 def test_a_resumption_in_the_future_is_none(store: Store) -> None:
     ticked(store, plant())
-    set_control(store, resumed=now(store) + HOUR_MS, claimed=now(store) + HOUR_MS)
+    set_control(store, resumed=now(store) + HOUR_MS)
     assert claimed_anew(store).resumed == 0
+
+
+def test_a_clock_that_was_set_back_is_an_interruption(store: Store) -> None:
+    ticked(store, plant())
+    set_control(store, resumed=now(store) + HOUR_MS, claimed=now(store) + HOUR_MS)
+    claim = claimed_anew(store)
+    assert claim.resumed == claim.now
+    assert claimed_anew(store).resumed == claim.resumed
+
+
+@pytest.mark.parametrize("away", [HOUR_MS, -HOUR_MS], ids=["ahead", "back"])
+def test_what_a_circuit_waits_for_moves_with_the_clock_once(store: Store, away: int) -> None:
+    """As the clock that jumped would see it: every moment that was noted lies so far back, or ahead."""
+    supervisor, reason = plant(), 'fails: "next_attempt_at":5'
+    waits = Circuit(
+        State.OPEN, "i", reason=reason, opened_at=5, closed_at=HOUR_MS * 8, next_attempt_at=HOUR_MS * 9, sent_at=11
+    )
+    written(store, supervisor, claimed(store, supervisor), circuit=waits)
+    moved(store, away, "claimed")
+    for _ in range(2):
+        claim = claimed_anew(store, 1.0)
+        circuit = store.ticks.load(supervisor, claim).circuit
+        gap = circuit.next_attempt_at - waits.next_attempt_at
+        assert abs(gap - away) < 10_000
+        assert circuit.closed_at == waits.closed_at + gap
+        expected = msgspec.structs.replace(waits, next_attempt_at=circuit.next_attempt_at, closed_at=circuit.closed_at)
+        assert circuit == expected

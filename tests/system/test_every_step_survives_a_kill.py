@@ -87,6 +87,8 @@ def provoke(step: str, system: HealingSystem) -> None:
     if script != "reserve":
         if step.endswith(" trim"):
             system.send_sweep("history")
+        if step.endswith((" prune", " forget", " declare")):
+            system.send_sweep("forgotten")
         system.kill_lonely()
 
 
