@@ -10,6 +10,7 @@ thing it does, which is to ask the store's clock.
 import random
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 from celery import Celery
@@ -19,8 +20,10 @@ from benchmarks.figures import Figure, Goal
 from benchmarks.plants.bare import STAMPS, stamp
 from benchmarks.plants.event import event
 from benchmarks.stage import Stage, until
-from supervision.engine.publish import CeleryPublisher
 from supervision.store.observations import Sight
+
+if TYPE_CHECKING:
+    from supervision.engine.publish import CeleryPublisher
 
 TIMES = 200
 QUICK = 10

@@ -7,6 +7,7 @@ before the kill to the next claim (its epoch is the store's time), so the lease,
 broker are in it. The baseline is the time between two ticks when nobody is killed.
 """
 
+import itertools
 import os
 import signal
 import time
@@ -42,7 +43,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         epochs = [_next_epoch(stage, stage.now())]
         for _ in range(UNDISTURBED):
             epochs.append(_next_epoch(stage, epochs[-1]))
-        undisturbed = [after - before for before, after in zip(epochs, epochs[1:], strict=False)]
+        undisturbed = [after - before for before, after in itertools.pairwise(epochs)]
         took = [_round(stage, tickers, number) for number in range(1, 1 + (QUICK if quick else ROUNDS))]
     between = Figure("failover, between two ticks when nobody is killed", "ms", undisturbed)
     yield between

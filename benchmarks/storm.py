@@ -8,6 +8,7 @@ something, as the ticker's own log says. Each is measured in calm and in storms,
 reservation until all are up again; the goal is for the two medians of the siblings.
 """
 
+import itertools
 import random
 import re
 import time
@@ -143,4 +144,4 @@ def _in(seconds: float) -> Callable[[], bool]:
 def _between(marks: list[list[int]]) -> list[float]:
     """The times between two looks at each of the siblings, in ``marks`` that were read one after the other."""
     moments = [sorted(set(child)) for child in zip(*marks, strict=True)]
-    return [after - before for seen in moments for before, after in zip(seen, seen[1:], strict=False)]
+    return [after - before for seen in moments for before, after in itertools.pairwise(seen)]

@@ -141,7 +141,7 @@ def _continued(circuit: Circuit, around: Round) -> Step:
 def _while_escalated(circuit: Circuit, around: Round) -> Step:
     if _holds(circuit, around):
         return _closed(circuit, around, "recovered")
-    if circuit.errands and around.probe.ended and around.probe.succeeded:
+    if circuit.errands and around.probe.ended:
         return _continued_slowly(circuit, around)
     begun, errand = probed(circuit, around)
     if errand is None:
@@ -152,7 +152,7 @@ def _while_escalated(circuit: Circuit, around: Round) -> Step:
 
 def _continued_slowly(circuit: Circuit, around: Round) -> Step:
     """The slow probe's next action; one that cannot go on is given up, and the next slow probe begins anew."""
-    step = _continued(circuit, around)
+    step = _continued(circuit, around) if around.probe.succeeded else _reopened(circuit, around, around.probe.error)
     return step if step.circuit.state is State.ESCALATED else Step(replace(circuit, errands=()))
 
 

@@ -65,7 +65,7 @@ def decide(view: View, now: int) -> Plan:
     stepped = ordered.step or step(view.circuit, round_of(view, evaluations, now, blind=bool(suspected)))
     circuit, probe = with_probe(stepped, view)
     circuit, calls = called(circuit, view, now)
-    circuit = replace(circuit, broken=broken(view.circuit, evaluations, view.roster), suspected=suspected)
+    circuit = replace(circuit, broken=broken(view, evaluations), suspected=suspected)
     held = frozenset(view.children) if suspected else suppressed(circuit, evaluations, view.children)
     ticking = _Ticking(view, now, probe, held, freshness.climb(view, now), changes, suspected=bool(suspected))
     leaving = [name for name, seen in view.children.items() if seen.leaving]
@@ -112,12 +112,18 @@ class _Ticking:
 
     def _update(self, seen: ChildView) -> Update | None:
         if seen.record is None:
-            return None if seen.leaving else derive.born(seen, self.now)
+            return derive.born(seen, self.now) if self._belongs(seen) else None
         update = self._decided(seen, seen.record)
         update = derive.misfit_told(seen, update or Update(seen.child.name, seen.record)) or update
         if rung := self.rungs.get(seen.child.name):
             update = _on_rung(update or Update(seen.child.name, seen.record), rung)
         return _withheld(seen, update) if update and self.view.orders.mode is Mode.OBSERVE else update
+
+    def _belongs(self, seen: ChildView) -> bool:
+        """Whether it is declared or enrolled; a document of one that is not would be there for ever."""
+        name = seen.child.name
+        known = name in self.view.supervisor.children or name in self.view.roster.members
+        return not seen.leaving and (known or name in self.changes.members)
 
     def _decided(self, seen: ChildView, record: ChildRecord) -> Update | None:
         if self.probe and self.probe.child == seen.child.name:

@@ -8,15 +8,18 @@ from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Circuit, Evaluation
 from supervision.model import Event, shown
-from supervision.view import ChildView, Roster, View
+from supervision.view import ChildView, View
 
 DYNAMIC = "dynamic children"
-"""The name under which their function stands among what is broken; no check can have it."""
+UNREADABLE = "unreadable children"
+"""The names under which they stand among what is broken; no check can have them."""
+
+_MOST_NAMES = 10
 
 
 def evaluated(check: Check, view: View, now: int) -> Evaluation:
     """What ``check`` says now; unknown while a child that it reads is not fresh."""
-    missing = [name for name in check.reads if name not in view.children]
+    missing = [name for name in (*check.reads, check.restart) if name not in view.children]
     if missing:
         return Evaluation(check, Unknown(f"not there: {', '.join(missing)}"))
     read = [view.children[name] for name in check.reads]
@@ -54,26 +57,37 @@ def _sound(check: Check, verdict: object, view: View) -> Verdict:
     reason = documents.clipped(verdict.reason)
     if isinstance(verdict, Unknown):
         return Unknown(reason)
-    if verdict.restart and not _can_be_restarted(verdict.restart, view):
-        return Broken(f"{check.name} would restart {shown(verdict.restart)}, which is no child that can be restarted")
+    failed = verdict.restart or check.restart
+    if not _can_be_restarted(failed, view):
+        return Broken(f"{check.name} would restart {shown(failed)}, which is no child that can be restarted")
     return Fail(reason, verdict.restart)
 
 
-def broken(before: Circuit, evaluations: list[Evaluation], roster: Roster) -> tuple[str, ...]:
-    """The checks that are wrong themselves, as is `DYNAMIC`; one that could not be asked now is as it was."""
+def broken(view: View, evaluations: list[Evaluation]) -> tuple[str, ...]:
+    """The checks that are wrong themselves, and what else is; a check that could not be asked now is as it was."""
     found = tuple(
         seen.check.name
         for seen in evaluations
-        if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in before.broken)
+        if isinstance(seen.verdict, Broken) or (not seen.mark and seen.check.name in view.circuit.broken)
     )
-    return (*found, DYNAMIC) if roster.error else found
+    return (*found, *(name for name, _ in _wrong_otherwise(view)))
 
 
 def told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
-    """One record when a check breaks: it decides nothing from then on, and nobody would notice."""
+    """One record when something breaks: it decides nothing from then on, and nobody would notice."""
     wrong = [(seen.check.name, seen.verdict.reason) for seen in evaluations if isinstance(seen.verdict, Broken)]
-    wrong += [(DYNAMIC, f"the function of dynamic children: {view.roster.error}")] * bool(view.roster.error)
-    return [Event("check_broken", view.supervisor.path, why) for name, why in wrong if name not in view.circuit.broken]
+    told = (*wrong, *_wrong_otherwise(view))
+    return [Event("check_broken", view.supervisor.path, why) for name, why in told if name not in view.circuit.broken]
+
+
+def _wrong_otherwise(view: View) -> list[tuple[str, str]]:
+    unreadable = [seen for seen in view.children.values() if seen.unreadable]
+    wrong = [(DYNAMIC, f"the function of dynamic children: {view.roster.error}")] * bool(view.roster.error)
+    if unreadable:
+        names = ", ".join(seen.child.name for seen in unreadable[:_MOST_NAMES])
+        why = f"{len(unreadable)} children were written by other code and are left alone ({names}): "
+        wrong.append((UNREADABLE, f"{why}{unreadable[0].unreadable}"))
+    return wrong
 
 
 def _seen(seen: ChildView) -> Seen:

@@ -18,6 +18,7 @@ from supervision import documents
 from supervision.child import Child
 from supervision.errors import InvalidDeclaration
 from supervision.model import ChildRecord, Event, Phase
+from supervision.orders import Mode
 from supervision.supervisor import Supervisor
 from supervision.view import ChildView, Member, View
 
@@ -87,49 +88,64 @@ def changed(view: View, now: int) -> Changes:
 
 
 def _moves(view: View, now: int) -> Iterator[tuple[str, Member | None, Event | None]]:
-    roster, path = view.roster, view.supervisor.path
-    wanted = roster.members if roster.wanted is None else roster.wanted
-    for name in wanted if roster.wanted is not None else ():
+    yield from _coming(view)
+    for name, member in view.roster.members.items():
+        seen = view.children.get(name)
+        if seen is not None and _unwanted(name, member, view):
+            yield from _going(seen, member, view, now)
+        elif seen is None and _unwanted(name, member, view) and not (member.leaving and view.roster.error):
+            yield name, None, _told(name, view, "nothing in the code makes it any more", "", "removed")
+
+
+def _coming(view: View) -> Iterator[tuple[str, Member | None, Event | None]]:
+    roster = view.roster
+    for name in roster.wanted or ():
         known = roster.members.get(name)
         if known is None:
-            yield name, Member(roster.source), Event("member", f"{path}/{name}", "wanted", "", "joined")
+            yield name, Member(roster.source), _told(name, view, "wanted", "", "joined")
         elif known.leaving:
-            yield name, Member(roster.source), Event("member", f"{path}/{name}", "wanted again", "leaving", "stays")
+            yield name, Member(roster.source), _told(name, view, "wanted again", "leaving", "stays")
         elif known.source != roster.source:
             yield name, Member(roster.source), None
-    for name, member in roster.members.items():
-        seen = view.children.get(name)
-        if seen is None:
-            if name not in wanted:
-                why = "nothing in the code makes it any more"
-                yield name, None, Event("member", f"{path}/{name}", why, "", "removed")
-        elif name not in wanted and not member.leaving:
-            left = Event("member", f"{path}/{name}", "no longer wanted", "", "leaving")
-            yield name, msgspec.structs.replace(member, leaving=now), left
-        elif (name not in wanted or roster.wanted is None) and member.leaving:
-            if why := _gone(seen, member, now):
-                yield name, None, Event("member", f"{path}/{name}", why, "leaving", "removed")
-            elif _let_alone(name, view, now) and not 0 <= now - member.leaving < LEAVE_MS // 2:
-                yield name, msgspec.structs.replace(member, leaving=now), None
+
+
+def _going(seen: ChildView, member: Member, view: View, now: int) -> Iterator[tuple[str, Member | None, Event | None]]:
+    """One that is not wanted: it leaves, waits to be left alone no longer, or is gone."""
+    name = seen.child.name
+    leaving = msgspec.structs.replace(member, leaving=now)
+    if not member.leaving:
+        yield name, leaving, _told(name, view, "no longer wanted", "", "leaving")
+    elif seen.in_flight:
+        return
+    elif seen.record is None or _at_rest(seen, seen.record, member):
+        yield name, None, _told(name, view, "at rest, and seen so", "leaving", "removed")
+    elif _let_alone(name, view, now):  # its time to come to rest has not begun
+        if abs(now - member.leaving) >= LEAVE_MS // 2:
+            yield name, leaving, None
+    elif _overdue(seen, member, now):
+        yield name, None, _told(name, view, f"not seen at rest within {LEAVE_MS // 1000} s", "leaving", "removed")
+
+
+def _unwanted(name: str, member: Member, view: View) -> bool:
+    wanted = view.roster.wanted
+    return bool(member.leaving) if wanted is None else name not in wanted
+
+
+def _told(name: str, view: View, why: str, before: str, after: str) -> Event:
+    return Event("member", f"{view.supervisor.path}/{name}", why, before, after)
 
 
 def _let_alone(name: str, view: View, now: int) -> bool:
-    """Whether nothing is sent to it now, so that its time to come to rest has not begun."""
+    """Whether nothing is sent to it now."""
     orders = view.orders
     return orders.mode is not Mode.ACT or bool(orders.paused_until(name, now) or view.circuit.suspected)
 
 
-def _gone(seen: ChildView, member: Member, now: int) -> str:
-    """Why a leaving member is removed now; empty while it is not."""
-    if seen.in_flight:
-        return ""
-    record = seen.record
-    if record is None or _at_rest(seen, record, member):
-        return "at rest, and seen so"
+def _overdue(seen: ChildView, member: Member, now: int) -> bool:
+    """Whether it had its time, while somebody ticked, and was looked at after its last action if it can be seen."""
     ended = seen.last_action.ended if seen.last_action else 0
-    overdue = not 0 <= now - member.leaving <= LEAVE_MS
-    seen_since = seen.settled(now) or not 0 <= now - ended <= LEAVE_MS
-    return f"not seen at rest within {LEAVE_MS // 1000} s" if overdue and seen_since else ""
+    begun = max(member.leaving, seen.resumed)
+    return abs(now - begun) > LEAVE_MS and (seen.settled(now) or abs(now - ended) > LEAVE_MS)
 
 
 def _at_rest(seen: ChildView, record: ChildRecord, member: Member) -> bool:

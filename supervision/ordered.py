@@ -101,6 +101,7 @@ def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: 
         restarts=before.restarts,
         probe=before.probe,
         errands=errands,
+        warned=before.warned,
         escalated_at=before.escalated_at,
         called=before.called,
         suspected=before.suspected,

@@ -34,7 +34,7 @@ def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool
 
 def everything(view: View) -> tuple[Errand, ...]:
     """What restarts all children of a supervisor that are meant to run."""
-    return errands([seen.child for seen in view.children.values() if _meant_to_run(seen.child.name, view)])
+    return errands([seen.child for name, seen in view.children.items() if _goes_along(name, view)])
 
 
 def with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
@@ -51,7 +51,7 @@ def with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
 def called(circuit: Circuit, view: View, now: int) -> tuple[Circuit, tuple[Event, ...]]:
     """The circuit that has called for help, once per incident: unless a parent answers, and not into a silence."""
     due = circuit.state is State.ESCALATED and not circuit.called
-    if not due or view.heard_above or view.orders.silenced(now):
+    if not due or view.heard_above or view.orders.silenced(now) or view.orders.mode is not Mode.ACT:
         return circuit, ()
     call = Event("escalation", view.supervisor.path, circuit.reason, after=circuit.incident, attempt=circuit.attempt)
     return replace(circuit, called=True), (call,)
@@ -65,12 +65,23 @@ def _restarts(seen: Evaluation) -> tuple[str, ...]:
 def _plan(failed: str, view: View) -> tuple[Errand, ...]:
     """What restarts ``failed`` and those that the strategy restarts with it, as far as they are meant to run."""
     names = group(view.supervisor.strategy, failed, tuple(view.children)) if failed in view.children else ()
-    return errands([view.children[name].child for name in names if name == failed or _meant_to_run(name, view)])
+    return errands([view.children[name].child for name in names if name == failed or _goes_along(name, view)])
+
+
+def _goes_along(name: str, view: View) -> bool:
+    return _meant_to_run(name, view) and _within_reach(name, view)
 
 
 def _meant_to_run(name: str, view: View) -> bool:
     seen = view.children[name]
     return seen.record is not None and seen.record.phase is not Phase.STOPPED and not resting(seen, view)
+
+
+def _within_reach(name: str, view: View) -> bool:
+    """Whether it can be restarted with others: waiting for one that nobody sees would leave them all as they are."""
+    seen = view.children[name]
+    unseen = seen.record is not None and seen.record.unseen is not None and seen.record.unseen.incident
+    return not (seen.unreadable or unseen or view.orders.paused_until(name, view.now))
 
 
 def _free(name: str, view: View, now: int) -> bool:
@@ -82,10 +93,19 @@ def _free(name: str, view: View, now: int) -> bool:
     return allowed and seen.ready(now)
 
 
+def _sent_before(circuit: Circuit, view: View, now: int) -> Probe:
+    """Ordered from above, and nothing was sent since: a probe of the time before comes to its end first."""
+    if any(seen.in_flight and seen.in_flight == circuit.probe for seen in view.children.values()):
+        return Probe(0, succeeded=False)
+    ends = [seen.last_action for seen in view.children.values() if seen.last_action]
+    ended = max((last.ended for last in ends if last.id == circuit.probe), default=0)
+    return Probe(max(circuit.next_attempt_at or now, min(ended, now)), succeeded=True)
+
+
 def _probe(circuit: Circuit, view: View, now: int) -> Probe:
     """What became of the probe. If another action ended after it, that one's end is the news about the child."""
     if not circuit.sent_to and not circuit.child:
-        return Probe(circuit.next_attempt_at or now, succeeded=True)  # ordered from above, and nothing was sent yet
+        return _sent_before(circuit, view, now)
     name = circuit.sent_to or circuit.child
     target = view.children.get(name)
     if target is None:

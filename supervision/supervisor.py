@@ -117,12 +117,16 @@ class Supervisor:
 
     def adopted(self, children: Iterable[Child]) -> dict[str, Child]:
         """Children made by ``dynamic``, by name, placed below this supervisor; raises `InvalidDeclaration`."""
-        named = self._named(children)
-        for name, child in named.items():
+        wanted = self._listed("dynamic children", children)
+        for child in wanted:
+            if isinstance(child, Supervisor):
+                raise InvalidDeclaration(
+                    f"{self!r}: dynamic child {child.name!r} is a supervisor; declare it as a child"
+                )
+        named = self._named(wanted)
+        for name in named:
             if name in self.children:
                 raise InvalidDeclaration(f"{self!r}: dynamic child {name!r}: a declared child has that name")
-            if isinstance(child, Branch):
-                raise InvalidDeclaration(f"{self!r}: dynamic child {name!r} is a supervisor; declare it as a child")
         for child in named.values():
             child.placed_under(self.path)
         return named
@@ -194,6 +198,7 @@ class Supervisor:
             raise InvalidDeclaration(f"{self!r}: {below!r} is already below {below.parent}; it has one parent")
         valid_name(below.name, "a supervisor below another one")
         for each in below.tree():
+            valid_path(f"{self.path}/{each.path}", "supervisor")
             for name in each.children:
                 valid_path(f"{self.path}/{each.path}/{name}", "child")
         if below.interval_ms >= self.stale_after_ms:

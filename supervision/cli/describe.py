@@ -89,6 +89,10 @@ def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, st
     yield "Reason", circuit_sentence(seen)
     yield "Attempts", f"{seen.attempts} of {seen.max_attempts} used"
     yield "Next attempt", moment(seen.next_attempt_at) if seen.circuit == "open" else "none due"
+    if seen.checks:
+        yield "Escalates", f"within {seen.worst_case_ms / 1000:g}s of trouble that stays, as long as it can be seen"
+    if seen.suspected_since:
+        yield "Suspected", f"the store or the network, since {moment(seen.suspected_since)}: so nothing is restarted"
     yield "Checks", ", ".join(seen.checks) or "none"
     yield "Incident", f"{seen.incident} since {moment(seen.opened_at)}" if seen.incident else "none"
     ticked = f"{age(seen.last_tick_age_ms)} ago" if seen.last_tick_at else "none yet"

@@ -126,6 +126,13 @@ def _child_facts(child: "ChildView") -> Iterator[Fact]:
             f"in quarantine until {moment(child.quarantined_until)}, its code raised again and again: {child.reason}",
             f"correct its state functions; supervision describe {child.path} has the traceback among its events",
         )
+    if child.unobservable:
+        yield Fact(
+            f"child {child.path}",
+            FAILED,
+            f"nobody can see it, not even in a process of its own: {child.unobservable}",
+            f"is a worker of supervision.collectors alive, and what does its observe() wait for? {child.path}",
+        )
     if child.observation_error:
         since = f"the last good look was {age(child.observed_age_ms)} ago" if child.observed_at else "never seen well"
         # Nothing is decided about one that cannot be seen, so a look that fails for long is a failure.

@@ -105,7 +105,8 @@ def _orders(seen: "SupervisorView") -> list[str]:
     mode = [] if seen.mode == "act" else [f"mode {seen.mode}"]
     silenced = [f"silenced until {moment(seen.silenced_until)}"] if seen.silenced_until else []
     forced = [f"forced open by {seen.forced_by}"] if seen.forced_by else []
-    return [*mode, *_disabled(seen), *_paused(seen), *silenced, *forced]
+    suspected = [f"store or network suspected since {moment(seen.suspected_since)}"] if seen.suspected_since else []
+    return [*mode, *_disabled(seen), *_paused(seen), *silenced, *forced, *suspected]
 
 
 def _disabled(seen: "SupervisorView | ChildView") -> list[str]:
@@ -156,6 +157,8 @@ def child_reasons(seen: "ChildView") -> list[str]:
         *_disabled(seen),
         *_paused(seen),
         *held(seen),
+        "nobody can see it" if seen.unobservable else "",
+        "leaving" if seen.leaving else "",
         seen.reason,
         _next_try(seen),
         _failure(seen),

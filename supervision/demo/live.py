@@ -1,7 +1,7 @@
 """The live tree that stays on the terminal after the scenes, until Ctrl-C. Needs rich."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Never
 
 from rich.console import Group
@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from supervision.client import Client
+from supervision.client import Client, SupervisorView
 from supervision.demo.crew import Crew
 from supervision.errors import StoreUnavailable
 
@@ -32,7 +32,7 @@ def show(crew: Crew, client: Client) -> Never:
 
 def _picture(crew: Crew, client: Client) -> Iterator[Tree | Text]:
     try:
-        yield from _trees(client)
+        yield from trees(client.tree())
         yield from _events(client)
     except StoreUnavailable as error:
         yield Text(str(error), style=_OTHER)
@@ -40,14 +40,23 @@ def _picture(crew: Crew, client: Client) -> Iterator[Tree | Text]:
         yield Text(f"ended: {', '.join(ended)} (systemd or compose would start it again)", style=_OTHER)
 
 
-def _trees(client: Client) -> Iterator[Tree]:
-    for supervisor in client.tree():
-        tree = Tree(_line(supervisor.path, f"circuit {supervisor.circuit}", supervisor.circuit, supervisor.reason))
-        for child in supervisor.children:
-            phase = child.phase or "unknown"
-            reason = child.observation_error or child.reason
-            tree.add(_line(child.path.removeprefix(f"{supervisor.path}/"), phase, phase, reason))
-        yield tree
+def trees(supervisors: Sequence[SupervisorView]) -> list[Tree]:
+    """One tree per supervisor at the top; one that is below another stands among that one's children."""
+    by_path = {supervisor.path: supervisor for supervisor in supervisors}
+    return [_tree(each, by_path) for each in supervisors if each.parent not in by_path]
+
+
+def _tree(supervisor: SupervisorView, by_path: Mapping[str, SupervisorView], above: str = "") -> Tree:
+    name = supervisor.path.removeprefix(f"{above}/")
+    tree = Tree(_line(name, f"circuit {supervisor.circuit}", supervisor.circuit, supervisor.reason))
+    for child in supervisor.children:
+        if below := by_path.get(child.path):
+            tree.add(_tree(below, by_path, supervisor.path))
+            continue
+        phase = child.phase or "unknown"
+        reason = child.observation_error or child.reason
+        tree.add(_line(child.path.removeprefix(f"{supervisor.path}/"), phase, phase, reason))
+    return tree
 
 
 def _events(client: Client) -> Iterator[Text]:

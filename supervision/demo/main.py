@@ -1,7 +1,7 @@
 """``supervision demo``: runs the stage below a guard and hands on what it is told.
 
     this process ── guard ── stage ──┬─ guard ── store
-                                     ├─ guard ── actor ── (launcher) ── broker, data flow, sink
+                                     ├─ guard ── actor ── (launcher) ── broker, data flow, sink, panel
                                      └─ guard ── ticker, collector, beats, Flower, one each
 
 Supervised processes outlive the worker that started them, on purpose. Here they come to the guards as orphans, so that

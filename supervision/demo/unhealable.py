@@ -70,7 +70,7 @@ class Unhealable(Scene):
         opened = self._moved(self.world.plant, "open")
         return f"to {line['escalated_to']} after {line['total_downtime']:.1f} s: {opened.reason}"
 
-    @step("the parent restarts all of it, once; that does not help")
+    @step("the parent restarts all of it, once, without effect")
     def parent_tried(self) -> str:
         """As the history and the operating system have it."""
         self._moved(self.world.plant, "escalated")
@@ -104,7 +104,8 @@ class Unhealable(Scene):
     @step("a person does step 1, and the page is served")
     def repaired(self) -> str:
         """By hand, from outside; as any HTTP client has it."""
-        self.repair, self.pid = Stopwatch(), self.world.outside.process("panel").pid
+        self.mended, self.repair = self.world.office.mark(), Stopwatch()
+        self.pid = self.world.outside.process("panel").pid
         self.world.crew.panel_file.write_text(PANEL_GOOD)
         status, said = until(lambda: _if(HTTPStatus.OK, self.world), GONE_S, self.world.outside.page)
         return f"pid {self.pid} answers {status}: {said}"
@@ -112,16 +113,16 @@ class Unhealable(Scene):
     @step("its circuit closes by itself, without a restart")
     def closes(self) -> str:
         """As the history and the operating system have it."""
-        event = self._moved(self.world.office, "closed")
+        event = self._moved(self.world.office, "closed", self.mended)
         now = self.world.outside.process("panel").pid
         expect(now == self.pid, f"pid {now}, before {self.pid}")
         return f"{self.repair} after the repair: {event.reason}; still pid {now}"
 
-    @step("a person does step 2, and the parent's circuit closes")
+    @step("a person does step 2: the parent's circuit closes")
     def confirmed(self) -> str:
         """The incident that the call names is reset; without that the parent waits for a minute of calm."""
         self.world.plant.reset(self.call["incident"], "its page is served again")
-        event = self._moved(self.world.plant, "closed")
+        event = self._moved(self.world.plant, "closed", self.mended)
         return f"{self.repair} after the repair: {self.call['incident']} {event.reason}"
 
     @step("everything is as before, and nobody was called again")
@@ -139,14 +140,14 @@ class Unhealable(Scene):
     def _log(self) -> Path:
         return self.world.crew.logs / "ticker.log"
 
-    def _moved(self, inside: Inside, state: str) -> Event:
-        """The last move of a circuit to ``state`` since this scene began, awaited."""
+    def _moved(self, inside: Inside, state: str, since: str = "") -> Event:
+        """The first move of a circuit to ``state`` since a mark, by default this scene's; awaited."""
 
-        def last() -> Event | None:
-            moves = [event for event in inside.circuit_changes(self.mark) if event.after == state]
-            return moves[-1] if moves else None
+        def first() -> Event | None:
+            moves = inside.circuit_changes(since or self.mark)
+            return next((event for event in moves if event.after == state), None)
 
-        return self.world.awaited(last, HEAL_S)
+        return self.world.awaited(first, HEAL_S)
 
 
 def _if(wanted: HTTPStatus, world: World) -> tuple[int, str] | None:

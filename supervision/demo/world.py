@@ -96,6 +96,7 @@ class World:
 
 
 def alive(process: psutil.Process) -> bool:
+    """Whether it is a process still, and not only the record of one that has ended."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

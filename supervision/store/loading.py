@@ -72,12 +72,12 @@ class Loading:
             resumed=claim.resumed,
             in_flight=in_flight,
             most_actions=self._most_actions,
-            heard_above=bool(supervisor.parent) and self._answers(supervisor, above),
+            heard_above=bool(supervisor.parent) and _answers(supervisor, above, claim.now),
             roster=roster,
         )
 
     def children(self, supervisor: Supervisor) -> dict[str, Child]:
-        """All children that there are now: declared, wanted, or still leaving."""
+        """All children that there are now: declared, or enrolled and still made by the code."""
         if supervisor.dynamic is None:
             return dict(supervisor.children)
         wanted = ("desired", "members", "sources")
@@ -86,24 +86,23 @@ class Loading:
             pipeline.hgetall(self._keys.of(supervisor.path, what))
         with translated("members"):
             found = dict(zip(wanted, pipeline.execute(), strict=True))
-        return self._children(supervisor, found)[1]
+        roster, children = self._children(supervisor, found)
+        # One that is not enrolled yet leaves no document that nobody would remove.
+        known = {*supervisor.children, *roster.members}
+        return {name: child for name, child in children.items() if name in known}
 
     def _read(self, supervisor: Supervisor) -> list[Any]:
         of, path = self._keys.of, supervisor.path
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hget(of(path, "control"), "circuit")
         pipeline.zcard(self._keys.due)
-        pipeline.hget(of(supervisor.parent or path, "orders"), "mode")
+        pipeline.hgetall(of(supervisor.parent or path, "orders"))
         for what in HASHES:
             pipeline.hgetall(of(path, what))
         for higher in above(path) if supervisor.parent else ():
             pipeline.hmget(of(higher, "orders"), INHERITED)
         with translated("load"):
             return list(pipeline.execute())
-
-    def _answers(self, supervisor: Supervisor, mode: bytes | None) -> bool:
-        """Whether the parent does something about an escalation: as declared, and while it acts at all."""
-        return supervisor.above_answers is not Response.DEGRADE and (mode or b"act").decode() == Mode.ACT
 
     def _children(self, supervisor: Supervisor, found: Mapping[str, Hash]) -> tuple[Roster, dict[str, Child]]:
         declared = dict(supervisor.children)
@@ -143,6 +142,14 @@ def child_view(child: Child, found: Mapping[str, Hash]) -> ChildView:
     except msgspec.MsgspecError as error:
         return msgspec.structs.replace(view, unreadable=documents.clipped(str(error)))
     return msgspec.structs.replace(view, record=record, last_action=last)
+
+
+def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:
+    """Whether the parent does something about an escalation: as declared, and while people let it."""
+    if supervisor.above_answers is Response.DEGRADE:
+        return False
+    above, name = orders_in(stored), supervisor.name
+    return above.mode is Mode.ACT and not above.paused_until(name, now) and above.enabled(name, declared=True)
 
 
 def _leaves(name: str, roster: Roster) -> bool:

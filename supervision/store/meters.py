@@ -128,7 +128,7 @@ def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
 
 def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> SupervisorMeters:
     (epoch, slot, circuit), stored, in_flight, silence = found
-    records = {name.decode(): msgspec.json.decode(record, type=ChildRecord) for name, record in stored.items()}
+    records = {name.decode(): record for name, text in stored.items() if (record := _record(text))}
     silenced = msgspec.json.decode(silence, type=Silence).until if silence else 0
     return SupervisorMeters(
         declared=declared,
@@ -139,6 +139,14 @@ def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> Supe
         unobservable=sum(unobservable(record) for record in records.values()),
         silenced_until=silenced if silenced > at else 0,
     )
+
+
+def _record(text: bytes) -> ChildRecord | None:
+    """A child's record, None if another version of the code wrote it: it counts for no phase."""
+    try:
+        return msgspec.json.decode(text, type=ChildRecord)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _last_tick(epoch: int, slot_at: int, at: int) -> int | None:

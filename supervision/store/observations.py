@@ -89,9 +89,10 @@ class Observations:
     ) -> tuple[Entry, ...]:
         of, keys = self._keys.of, self._keys
         own = (of(supervisor.path, what) for what in ("control", "observed", "seen", "errors", "slow"))
+        names = [*(sight.child for sight in sights), *under_way]
         answer = self._scripts.run(
             "observed",
-            [*own, keys.outbox, keys.entries, keys.events, keys.counters],
+            [*own, keys.outbox, keys.entries, keys.events, keys.counters, of(supervisor.path, "gone")],
             [
                 supervisor.path,
                 look.sequence,
@@ -99,6 +100,7 @@ class Observations:
                 msgspec.msgpack.encode(sights),
                 msgspec.msgpack.encode(under_way),
                 _slow_ms(supervisor),
+                msgspec.msgpack.encode([name for name in names if name in supervisor.children]),
             ],
         )
         return entries(answer[1:])

@@ -137,7 +137,7 @@ def _supervisor_view(found: _Found, children: tuple[ChildView, ...]) -> Supervis
         path=declared.name,
         parent=declared.parent,
         at=at,
-        health=health((Phase(child.phase) for child in children if child.phase), circuit.state).value,
+        health=health((_phase(child) for child in children if child.phase), circuit.state).value,
         circuit=circuit.state.value,
         reason=circuit.reason,
         check=circuit.check,
@@ -156,13 +156,22 @@ def _supervisor_view(found: _Found, children: tuple[ChildView, ...]) -> Supervis
         enabled=orders.enabled(WHOLE, declared=True),
         paused_until=orders.paused_until(WHOLE, at),
         silenced_until=orders.silence.until if orders.silence and orders.silenced(at) else 0,
+        suspected_since=circuit.suspected,
+        worst_case_ms=declared.worst_case_ms,
         checks=declared.checks,
         children=children,
     )
 
 
+def _phase(child: ChildView) -> Phase:
+    return Phase.DEGRADED if child.unobservable else Phase(child.phase or Phase.STARTING)
+
+
 def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
-    record = _decoded(found.of(name, "records"), ChildRecord)
+    try:
+        record, unread = _decoded(found.of(name, "records"), ChildRecord), "no tick has seen it yet"
+    except msgspec.MsgspecError as error:
+        record, unread = None, f"written by another version of the code ({error})"
     mark, at = found.of(name, "seen"), found.at
     observed_at = int(mark.split(b":")[1]) if mark else None
     _, _, error = found.of(name, "errors").decode().partition(":")
@@ -174,7 +183,7 @@ def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
         supervisor=found.declared.name,
         state=record.state if record else None,
         phase=record.phase.value if record else None,
-        reason=record.reason if record else "no tick has seen it yet",
+        reason=record.reason if record else unread,
         since=record.since if record else None,
         observed_at=observed_at,
         observed_age_ms=_age(observed_at, at),
@@ -190,6 +199,7 @@ def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
         quarantined=at < until,
         quarantined_until=until,
         paused_until=found.orders.paused_until(name, at),
+        unobservable=record.unseen.incident if record and record.unseen else "",
     )
 
 

@@ -98,7 +98,7 @@ class Ticks:
         documents_of_children = (of(path, what) for what in DOCUMENTS)
         answer = self._scripts.run(
             "enrol",
-            [*own, keys.incidents, of(path, "orders"), keys.events, *documents_of_children],
+            [*own, keys.incidents, of(path, "orders"), keys.events, of(path, "flight"), *documents_of_children],
             [path, claim.epoch, TOMBSTONE_MS, msgspec.msgpack.encode(changes)],
         )
         return bool(answer[0] == b"done")

@@ -18,7 +18,8 @@ class ChildView(msgspec.Struct, frozen=True, kw_only=True):
     (0 for not at all) when its pause or its supervisor's ends. ``stale``: its last good look is too old to go by.
     ``circuit`` is its supervisor's; ``held`` says that it holds this child in the state that it was in when it opened.
     ``enabled`` is false when it, or its supervisor with all of its children, is switched off. ``leaving``: its
-    supervisor's document wants it no more, and it is removed when it has come to rest.
+    supervisor's document wants it no more, and it is removed when it has come to rest. ``unobservable`` is the incident
+    of a child that nobody can see, not even in a process of its own; empty otherwise.
     """
 
     path: str
@@ -42,6 +43,7 @@ class ChildView(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: bool
     quarantined_until: int
     paused_until: int
+    unobservable: str
 
 
 class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +53,9 @@ class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     ``attempts`` of ``max_attempts`` restarts were used in this ``incident`` (empty: none), and ``check``, ``child`` and
     ``reason`` say what opened the circuit; ``forced_by`` is who forced it open, empty when it opened by itself.
     ``last_tick_age_ms`` is None until the first tick. ``mode``, ``enabled`` (false: all of its children are switched
-    off), ``paused_until`` and ``silenced_until`` are what people have ordered.
+    off), ``paused_until`` and ``silenced_until`` are what people have ordered. ``suspected_since``: so many children
+    fell silent together that the store or the network is suspected. ``worst_case_ms``: how long trouble that stays
+    takes at most until it escalates.
     """
 
     path: str
@@ -76,6 +80,8 @@ class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     paused_until: int
     silenced_until: int
+    suspected_since: int
+    worst_case_ms: int
     checks: tuple[str, ...]
     children: tuple[ChildView, ...]
 

@@ -191,7 +191,8 @@ def _count_action(event: Past, events: list[Past], counts: Counter[str]) -> None
     own = [each for each in events if each.action == event.action]
     for began in [each.at for each in own if each.after == "running"][-1:]:
         _measure(counts, f"supervisor_action_duration_seconds{labels}", (0.1, 0.5, 1, 5, 10, 30, 60), event.at - began)
-    opened = [each.at for each in events if each.kind == "circuit" and each.before == "closed" and each.at <= event.at]
+    past = events[: events.index(event)]  # in the stream's order: one millisecond may hold both
+    opened = [each.at for each in past if each.kind == "circuit" and each.before == "closed"]
     if opened and opened[-1] > own[0].at:
         counts[f"supervisor_actions_during_circuit_total{labels}"] += 1
         lasted = event.at - opened[-1]

@@ -59,25 +59,30 @@ def at(store: Store, entry: Entry) -> int:
 # Wake-ups are 50 ms apart
 
 
-def test_the_first_change_wakes_at_once_and_the_next_one_when_its_time_has_come(store: Store) -> None:
+def test_the_first_change_wakes_at_once(store: Store) -> None:
     (first,) = change(store)
     assert (first.kind, first.subject, first.delay_ms) == ("tick", "plant", 0)
-    settled(store, plant(), claimed(store, plant(), "dirty"))
-    woken = mark(store, "woken")
-    (second,) = change(store)
-    assert at(store, second) >= woken + APART_MS or second.delay_ms == 0
-    assert second.delay_ms <= APART_MS
+    assert mark(store, "woken") == at(store, first)
 
 
-def test_a_change_within_fifty_milliseconds_is_told_what_is_left_of_them(store: Store) -> None:
+def test_a_change_soon_after_a_wake_is_told_what_is_left_of_fifty_milliseconds(store: Store) -> None:
     ticked(store, plant())
-    set_control(store, woken=now(store) + 20)  # the clock goes on meanwhile, so that less than 20 + 50 are left
-    moved(store, 0)
-    set_control(store, waking=0, woken=now(store))
+    woken = now(store)
+    set_control(store, woken=woken)
     (late,) = change(store)
-    assert 0 < late.delay_ms <= APART_MS
+    assert at(store, late) >= woken + APART_MS
+    assert 0 <= late.delay_ms <= APART_MS
     assert change(store) == (), "joins the one that is to come"
     assert mark(store, "woken") == at(store, late)
+
+
+def test_a_wake_that_came_late_is_what_the_next_one_is_timed_by(store: Store) -> None:
+    change(store)
+    moved(store, HOUR_MS)
+    claim = claimed(store, plant(), "dirty")
+    settled(store, plant(), claim)
+    (following,) = change(store)
+    assert at(store, following) >= claim.now + APART_MS
 
 
 def test_a_thousand_changes_as_fast_as_they_come_are_a_few_ticks_and_the_last_one_is_seen(store: Store) -> None:

@@ -13,6 +13,9 @@ import psutil
 import pytest
 from waiting import until
 
+from supervision.demo.outside import Outside
+from supervision.demo.plant import PANEL_GOOD
+from supervision.demo.unhealable import BROKEN
 from supervision.demo.wire import (
     HOST,
     LONGEST_LINE,
@@ -323,3 +326,66 @@ def test_a_taken_port_ends_the_program_with_a_reason(all_running: Demo) -> None:
         done = subprocess.run(program.command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode != 0
         assert "address already in use" in done.stderr.lower()
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[ManagedProcess]:
+    """The panel, started, with a configuration that it can use."""
+    file, port = tmp_path / "panel.json", free_port()
+    file.write_text(PANEL_GOOD)
+    command = [sys.executable, "-m", "supervision.demo.panel", "--port", str(port), "--file", str(file)]
+    started = ManagedProcess("panel", command, folder=tmp_path / "processes")
+    started.start(1, timeout=30)
+    until(lambda: answer_of(started))
+    yield started
+    started.stop(2, timeout=30)
+
+
+def answer_of(panel: ManagedProcess) -> tuple[int, str] | None:
+    """What the panel answers, None while it does not."""
+    port = int(panel.command[panel.command.index("--port") + 1])
+    with suppress(OSError):
+        return Outside({"panel": port}).page()
+    return None
+
+
+def file_of(panel: ManagedProcess) -> Path:
+    return Path(panel.command[-1])
+
+
+@pytest.mark.parametrize("broken", ['{"title": \n', "", "[]", "7", '{"name": "x"}', "\udcff", None])
+def test_a_panel_answers_503_while_its_file_cannot_be_used_and_200_again_without_a_restart(
+    panel: ManagedProcess, broken: str | None
+) -> None:
+    before, file = panel.status(), file_of(panel)
+    assert answer_of(panel) == (200, "Line 1")
+    if broken is None:
+        file.unlink()
+    else:
+        file.write_bytes(broken.encode(errors="surrogateescape"))
+    status, said = answer_of(panel) or (0, "")
+    assert status == 503
+    assert said.startswith("cannot use panel.json: ")
+    file.write_text(PANEL_GOOD)
+    assert answer_of(panel) == (200, "Line 1")
+    assert panel.status() == before
+
+
+def test_a_panel_is_broken_for_its_next_process_too(panel: ManagedProcess) -> None:
+    first = panel.status().pid
+    file_of(panel).write_text(BROKEN)
+    panel.restart(2, action="a", stop_timeout=30, start_timeout=30)
+    status, _ = until(lambda: answer_of(panel))
+    assert status == 503
+    assert panel.status().pid != first
+
+
+def test_a_panel_ends_cleanly_while_a_silent_client_is_connected(panel: ManagedProcess) -> None:
+    panel.stop(2, timeout=30)
+    port = int(panel.command[panel.command.index("--port") + 1])
+    with own_child(panel) as program:
+        until(lambda: answer_of(panel))
+        with socket.create_connection((HOST, port), ANSWER_S):
+            program.send_signal(signal.SIGTERM)
+            _, complaint = program.communicate(timeout=30)
+    assert (program.returncode, complaint) == (0, b"")

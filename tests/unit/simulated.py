@@ -1,5 +1,8 @@
 """A plant of simulated children that drives `decide` as the runtime does: looks, ticks, actions that end.
 
+Plants stand below each other as supervisors do (`Tree`): each tick of one tells the plant above how it is, and an order
+of that one comes down when its action ends. Children come and go as a plant's ``document`` says.
+
 What is written goes through JSON and back, as in the store. Every plan is judged as it is applied: moves that
 `TRANSITIONS` does not know, and actions that should not have been given, fail the test wherever they come from.
 """
@@ -11,14 +14,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervision import documents
+from supervision import aggregate, documents
 from supervision.actions import Run, action
+from supervision.branch import Response, Summary
 from supervision.checks import Check, Ok, check, fail, ok
 from supervision.checks import Fail as Failed
 from supervision.child import Child, state
 from supervision.circuit import TRANSITIONS, Circuit, State, suppressed
 from supervision.decide import Plan, decide
-from supervision.evaluate import evaluated
+from supervision.evaluate import evaluated, resting
+from supervision.freshness import limits
+from supervision.members import Maker, source
 from supervision.model import (
     ChildRecord,
     Do,
@@ -33,9 +39,9 @@ from supervision.model import (
     Stay,
     Update,
 )
-from supervision.orders import Orders
+from supervision.orders import Mode, Orders
 from supervision.supervisor import Supervisor
-from supervision.view import ChildView, View
+from supervision.view import ChildView, Member, Roster, View
 
 BEGIN_MS = 1_700_000_000_000
 SECOND_MS = 1000
@@ -74,6 +80,34 @@ class Part(Child):
     def restart(self, run: Run) -> None: ...
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    on: bool = True
+
+
+class Engine(Part):
+    """Is stopped and started by actions of its own, which do what they say when they succeed."""
+
+    Desired = Wanted
+
+    @state(Phase.STOPPED, initial=True)
+    def stopped(self, seen: Snapshot) -> Move:
+        if seen.observed.alive:
+            return Go("running", "alive")
+        return Do("start", "dead") if seen.desired.on else Stay("not wanted")
+
+    @state(Phase.RUNNING)
+    def running(self, seen: Snapshot) -> Move:
+        if not seen.observed.alive:
+            return Go("stopped", "died")
+        return Stay("alive") if seen.desired.on else Do("stop", "not wanted")
+
+    @action
+    def stop(self, run: Run) -> None: ...
+
+    def rest(self, desired: Wanted) -> Wanted:
+        return Wanted(on=False)
+
+
 @check("broker", "flow", restart="flow")
 def connected(_broker: Any, flow: Any) -> Ok | Failed:
     return ok() if flow.observed.connected else fail("no connection")
@@ -93,8 +127,19 @@ _T = TypeVar("_T")
 class Plant:
     """One supervisor named ``plant`` with its store, its collectors and its workers, all of them simulated."""
 
-    def __init__(self, *children: Child, checks: tuple[Check, ...] = (), **options: Any) -> None:
-        self.supervisor = Supervisor("plant", children, checks=checks, **options)
+    def __init__(
+        self,
+        *children: Child | Supervisor,
+        checks: tuple[Check, ...] = (),
+        supervisor: Supervisor | None = None,
+        **options: Any,
+    ) -> None:
+        self.supervisor = supervisor or Supervisor("plant", children, checks=checks, **options)
+        self.above: Plant | None = None
+        self.maker = Maker(self.supervisor)
+        self.document = msgspec.json.encode(self.supervisor.desired).decode()
+        self.members: dict[str, Member] = {}
+        self.sources: dict[str, str] = {}
         self.now = BEGIN_MS
         self.epoch = self.seq = 0
         self.circuit = Circuit()
@@ -106,9 +151,10 @@ class Plant:
         self.events: list[Event] = []
         self.given: list[Given] = []
         self.states = [State.CLOSED]
-        self.truth: dict[str, Any] = {name: Seen() for name in self.supervisor.children}
+        self.truth: dict[str, Any] = {name: Seen() for name in self.observable()}
 
     def view(self) -> View:
+        roster, found = self._roster()
         children = {
             name: ChildView(
                 child=child,
@@ -117,17 +163,38 @@ class Plant:
                 observation=self.observations.get(name),
                 in_flight=self.in_flight[name].id if name in self.in_flight else "",
                 last_action=self.last.get(name),
-                stale_after_ms=self.supervisor.stale_after_ms,
+                stale_after_ms=limits(child, self.supervisor).stale_ms,
+                leaving=self._leaves(name, roster),
             )
-            for name, child in self.supervisor.children.items()
+            for name, child in found.items()
         }
-        return View(self.supervisor, self.now, self.epoch, self.circuit, children, self.orders)
+        return View(
+            self.supervisor,
+            self.now,
+            self.epoch,
+            self.circuit,
+            children,
+            self.orders,
+            heard_above=self._heard_above(),
+            roster=roster,
+        )
+
+    def observable(self) -> list[str]:
+        """Who is looked at: declared or enrolled, and no branch."""
+        found = self._roster()[1].items()
+        known = {*self.supervisor.children, *self.members}
+        return [name for name, child in found if name in known and not child.reported]
+
+    def want(self, **document: Any) -> None:
+        """Set the supervisor's own document."""
+        self.document = msgspec.json.encode(document).decode()
 
     def look(self, *names: str, at: int | None = None) -> None:
         """See what is true; of all children when none is named."""
         self.seq += 1
-        for name in names or self.truth:
-            self.observations[name] = Observation(self.truth[name], self.now if at is None else at, self.seq)
+        for name in names or self.observable():
+            seen = self.truth.setdefault(name, Seen())
+            self.observations[name] = Observation(seen, self.now if at is None else at, self.seq)
 
     def decided(self) -> Plan:
         """What a tick would do now."""
@@ -136,15 +203,21 @@ class Plant:
     def tick(self) -> Plan:
         """One tick: claim, load, decide, commit."""
         self.epoch = max(self.epoch + 1, self.now)
-        plan = self.decided()
+        view, plan = self.view(), self.decided()
         assert plan == self.decided(), "the same view gives the same plan"
         self._commit(plan)
+        if self.above:
+            summary = stored(aggregate.after(view, plan), Summary)
+            self.above.observations[self.supervisor.name] = Observation(summary, self.now, self.epoch)
         return plan
 
     def end(self, child: str, outcome: str = "succeeded", error: str = "") -> None:
         """The action in flight on ``child`` ends."""
         wish = self.in_flight.pop(child)
         self.last[child] = LastAction(wish.id, wish.action, outcome, self.now, error=error)
+        engine = isinstance(self._roster()[1].get(child), Engine)
+        if engine and outcome == "succeeded" and isinstance(self.truth.get(child), Seen):
+            self.truth[child] = msgspec.structs.replace(self.truth[child], alive=wish.action != "stop")
 
     def pass_time(self, seconds: float = 1) -> None:
         self.now += round(seconds * SECOND_MS)
@@ -178,6 +251,10 @@ class Plant:
     def heal(self) -> None:
         self.truth = {name: Seen() for name in self.truth}
 
+    def acts(self) -> list[tuple[str, str]]:
+        """All actions that were given, as (child, action)."""
+        return [(given.wish.child, given.wish.action) for given in self.given]
+
     def probes(self) -> list[Given]:
         return [given for given in self.given if given.wish.incident]
 
@@ -193,6 +270,7 @@ class Plant:
         for update in plan.updates:
             if update.reservation:
                 self._judge_action(update, circuit)
+        self._enrol(plan)
         self.circuit = circuit
         heard = {"reset": "", "force-open": None, "restart": ""}
         taken_off = {field.replace("force-open", "forced"): heard[field] for field in plan.taken_off}
@@ -204,33 +282,72 @@ class Plant:
             event.reason.encode()
 
     def _judge_circuit(self, circuit: Circuit, plan: Plan) -> None:
-        before, after = self.circuit.state, circuit.state
         told = [event for event in plan.events if event.kind == "circuit"]
-        if before is not after:
+        assert len(told) <= 1 or plan.taken_off, "only orders make more than one move at once"
+        for event in told:
+            before, after = State(event.before), State(event.after)
+            assert before is self.states[-1]
             assert after in TRANSITIONS[before], f"{before} -> {after}"
             self.states.append(after)
-            assert [(event.before, event.after) for event in told] == [(before.value, after.value)]
-        else:
-            assert told == []
+        assert self.states[-1] is circuit.state
 
     def _judge_action(self, update: Update, circuit: Circuit) -> None:
         name, wish = update.child, update.reservation
         assert wish is not None
         observation, last = self.observations[name], self.last.get(name)
-        stale_after = self.supervisor.stale_after_ms
+        view = self.view()
+        seen, stale_after = view.children[name], view.children[name].stale_after_ms
         assert name not in self.in_flight
-        assert 0 <= self.now - observation.at < stale_after
+        assert seen.leaving or 0 <= self.now - observation.at < stale_after
         assert last is None or last.ended < observation.at or last.ended - self.now >= stale_after
         if wish.incident:
             assert circuit.state in {State.VERIFYING, State.ESCALATED}
             assert (wish.child, wish.id) == (circuit.sent_to, circuit.probe)
             assert wish.retries == 0
-        else:
-            view = self.view()
+        elif not resting(seen, view):
             evaluations = [evaluated(check, view, self.now) for check in self.supervisor.checks]
             assert name not in suppressed(circuit, evaluations, [name])
 
+    def _enrol(self, plan: Plan) -> None:
+        for name, member in plan.members.members.items():
+            if member is None:
+                assert name not in self.in_flight
+                assert name not in [update.child for update in plan.updates]
+                for documents_of_children in (self.members, self.records, self.observations, self.last):
+                    documents_of_children.pop(name, None)
+            else:
+                self.members[name] = member
+                self.sources.setdefault(member.source, self.document)
+        used = {member.source for member in self.members.values()}
+        self.sources = {name: text for name, text in self.sources.items() if name in used}
+        self.events.extend(plan.members.events)
+
+    def _roster(self) -> tuple[Roster, dict[str, Child]]:
+        """As `store.loading` makes it of what is stored."""
+        declared = dict(self.supervisor.children)
+        if self.supervisor.dynamic is None:
+            return Roster(), declared
+        wanted, error = self.maker.made(self.document)
+        made: dict[str, Child] = {}
+        for name, member in self.members.items():
+            if name in (children := self.maker.made(self.sources[member.source])[0] or {}):
+                made[name] = children[name]
+        roster = Roster(source(self.document), self.document, wanted, error, dict(self.members))
+        return roster, declared | made | dict(wanted or {})
+
+    def _leaves(self, name: str, roster: Roster) -> bool:
+        member = roster.members.get(name)
+        return member is not None and (bool(member.leaving) if roster.wanted is None else name not in roster.wanted)
+
+    def _heard_above(self) -> bool:
+        if self.above is None or self.supervisor.above_answers is Response.DEGRADE:
+            return False
+        orders, name = self.above.orders, self.supervisor.name
+        return orders.mode is Mode.ACT and not orders.paused_until(name, self.now) and orders.enabled(name, declared=True)
+
     def _write(self, update: Update) -> None:
+        if self.supervisor.dynamic:
+            assert update.child in {*self.supervisor.children, *self.members}
         self.records[update.child] = stored(update.record, ChildRecord)
         self.events.extend(update.events)
         if wish := update.reservation:
@@ -238,6 +355,49 @@ class Plant:
             assert wish.id not in {given.wish.id for given in self.given}
             self.in_flight[update.child] = wish
             self.given.append(Given(self.now, wish))
+
+
+class Tree:
+    """Plants that stand below each other, one for each supervisor of a tree, and one clock for all."""
+
+    def __init__(self, top: Supervisor) -> None:
+        self.plants = {each.path: Plant(supervisor=each) for each in top.tree()}
+        for plant in self.plants.values():
+            plant.above = self.plants.get(plant.supervisor.parent)
+
+    def __getitem__(self, path: str) -> Plant:
+        return self.plants[path]
+
+    def second(self) -> None:
+        """A second of everyday life: everyone is looked at, and ticks, those below before those above."""
+        for plant in reversed(self.plants.values()):
+            plant.pass_time()
+            plant.look()
+            plant.tick()
+
+    def seconds(self, count: int) -> None:
+        for _ in range(count):
+            self.second()
+
+    def end_all(self, outcome: str = "succeeded") -> None:
+        """All actions in flight end; one of a branch has ordered the restart of everything below."""
+        for path, plant in self.plants.items():
+            for child in list(plant.in_flight):
+                below = self.plants.get(f"{path}/{child}")
+                if below and outcome == "succeeded":
+                    order = msgspec.structs.replace(below.orders, restart=plant.in_flight[child].id)
+                    below.orders = order
+                plant.end(child, outcome)
+
+    def live(self, seconds: int, outcome: str = "succeeded") -> None:
+        """Seconds in which every action ends at once."""
+        for _ in range(seconds):
+            self.end_all(outcome)
+            self.second()
+
+    def told(self, kind: str) -> list[str]:
+        """The subjects of all records of that kind, over the whole tree."""
+        return [event.subject for plant in self.plants.values() for event in plant.events if event.kind == kind]
 
 
 def stored(value: _T, kind: type[_T]) -> _T:

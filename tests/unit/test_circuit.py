@@ -99,6 +99,7 @@ def test_every_move_of_the_table_is_made() -> None:
     plant.orders = Orders(reset=plant.circuit.incident)
     plant.tick()
     plant.orders = Orders(restart="plant~2")
+    plant.heal()
     plant.tick()  # closed to verifying, by the parent
     end_all(plant)
     assert plant.circuit.state is CLOSED

@@ -1,4 +1,4 @@
--- enrol(control, members, sources, gone, incidents, orders, events, document...; supervisor, epoch, keep_ms, changes) -> {done|superseded}
+-- enrol(control, members, sources, gone, incidents, orders, events, flight, document...; supervisor, epoch, keep_ms, changes) -> {done|superseded}
 local control, members, sources, gone, incidents, orders, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local supervisor, epoch, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local changes = cmsgpack.unpack(ARGV[4])
@@ -10,20 +10,30 @@ for _, change in ipairs(changes.members) do
 end
 if changes.source ~= '' then redis.call('HSET', sources, changes.source, changes.document) end
 
-for _, child in ipairs(changes.removed) do
-  for i = 8, #KEYS do redis.call('HDEL', KEYS[i], child) end
+local busy = {}
+local function remove(child)
+  for i = 9, #KEYS do redis.call('HDEL', KEYS[i], child) end
   redis.call('HDEL', members, child)
   redis.call('HDEL', orders, 'pause:' .. child, 'enabled:' .. child)
   redis.call('HDEL', incidents, supervisor .. '/' .. child)
   -- A late look must not bring its documents back.
   redis.call('HSET', gone, child, text(now))
 end
-for _, source in ipairs(changes.unused) do redis.call('HDEL', sources, source) end
+
+for _, child in ipairs(changes.removed) do
+  -- A person gave it an action since it was loaded, or nobody saw the one that it has: its end comes first.
+  if redis.call('HEXISTS', KEYS[8], child) == 1 then busy[supervisor .. '/' .. child] = true else remove(child) end
+end
+if next(busy) == nil then
+  for _, source in ipairs(changes.unused) do redis.call('HDEL', sources, source) end
+end
 for child, at in pairs(hash(gone)) do
   if math.abs(now - tonumber(at)) > keep then redis.call('HDEL', gone, child) end
 end
 for _, fields in ipairs(changes.events) do
-  event(events, epoch, {'kind', fields[1], 'subject', fields[2], 'reason', fields[3], 'before', fields[4],
-    'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
+  if not busy[fields[2]] then
+    event(events, epoch, {'kind', fields[1], 'subject', fields[2], 'reason', fields[3], 'before', fields[4],
+      'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
+  end
 end
 return {'done'}

@@ -1,8 +1,13 @@
--- observed(control, observed, seen, errors, slow, outbox, entries, events, counters; supervisor, sequence, at, looks, slow, slow_ms) -> {changed, entry}
+-- observed(control, observed, seen, errors, slow, outbox, entries, events, counters, gone; supervisor, sequence, at, looks, slow, slow_ms, declared) -> {changed, entry}
 local control, observed, seen, errors, slow = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local outbox, entries, events, counters = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local supervisor, sequence, at = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local changed, mark = 0, ARGV[2] .. ':' .. at
+
+-- Nothing brings back the documents of a child that was removed; a declared one may have the name of one that was.
+local declared = {}
+for _, child in ipairs(cmsgpack.unpack(ARGV[7])) do declared[child] = true end
+local function removed(child) return not declared[child] and redis.call('HEXISTS', KEYS[10], child) == 1 end
 
 local function failed(child, why)
   local known = redis.call('HGET', errors, child)
@@ -35,12 +40,14 @@ end
 for _, look in ipairs(cmsgpack.unpack(ARGV[4])) do
   local child, document, why = look[1], look[2], look[3]
   redis.call('HDEL', slow, child, '/' .. child)
-  if newest(child) >= sequence then
+  if removed(child) or newest(child) >= sequence then
     count(counters, 'supervisor_observations_refused_total|supervisor=' .. supervisor)
   elseif why ~= '' then failed(child, why)
   else good(child, document) end
 end
-for _, child in ipairs(cmsgpack.unpack(ARGV[5])) do redis.call('HSET', slow, child, text(now + tonumber(ARGV[6]))) end
+for _, child in ipairs(cmsgpack.unpack(ARGV[5])) do
+  if not removed(child) then redis.call('HSET', slow, child, text(now + tonumber(ARGV[6]))) end
+end
 
 if changed == 0 then return {0} end
 return {changed, dirty(control, outbox, entries, supervisor)}
