@@ -2,9 +2,9 @@
 
 A change is stored and its wake-up published as a collector does it. Both ends are times of the store's clock, in whole
 milliseconds: it is asked just before the observation is written, and the tick's start is its claim, whose epoch is the
-store's time at that moment. Changes are at least 160 ms apart, so each is the first after a pause and finds no debounce.
-The baseline, in turn with it: a bare Celery task on the same worker and queue, from before it is sent until the first
-thing it does, which is to ask the store's clock.
+store's time at that moment. Changes are at least 160 ms apart, so each is the first after a pause and meets no
+debounce. The baseline, in turn with it: a bare Celery task on the same worker and queue, from before it is sent until
+the first thing it does, which is to ask the store's clock.
 """
 
 import random

@@ -2,9 +2,9 @@
 
 Two ticker workers and one beat, at the default interval of 1 s. The child's rule holds its tick until the driver has
 seen which worker it is and kills that worker's whole process group. Every second time the tick is one that an event
-woke, each at another moment of the interval, since that is when the lease and beat are least in step. The time is from just
-before the kill to the next claim (its epoch is the store's time), so the lease, the interval and the way through the
-broker are in it. The baseline is the time between two ticks when nobody is killed.
+woke, each at another moment of the interval, since that is when the lease and beat are least in step. The time is from
+just before the kill to the next claim (its epoch is the store's time), so the lease, whatever notices that a tick is
+missing, and the way through the broker are in it. The baseline is the time between two ticks when nobody is killed.
 """
 
 import itertools

@@ -37,14 +37,16 @@ class Sizes(NamedTuple):
 def measure(*, quick: bool) -> Iterator[Figure]:
     """The figures of this benchmark."""
     children = QUICK_CHILDREN if quick else CHILDREN
-    sizes = Sizes(*zip(*(_asked(children) for _ in range(QUICK_TIMES if quick else TIMES)), strict=True))
+    sizes = [_asked(children) for _ in range(QUICK_TIMES if quick else TIMES)]
     of = f"of {children:,}"
-    documents = Figure(f"memory, decoded document, per child {of}", "KiB", sizes.documents)
-    bare = Figure(f"memory, stored bytes of documents and records, per child {of}", "KiB", sizes.bare)
+    documents = Figure(f"memory, decoded document, per child {of}", "KiB", [size.documents for size in sizes])
+    bare = Figure(
+        f"memory, stored bytes of documents and records, per child {of}", "KiB", [size.bare for size in sizes]
+    )
     yield documents
-    yield Figure(f"memory, process, per child {of}", "KiB", sizes.process, documents)
+    yield Figure(f"memory, process, per child {of}", "KiB", [size.process for size in sizes], documents)
     yield bare
-    yield Figure(f"memory, store, per child {of}", "KiB", sizes.store, bare)
+    yield Figure(f"memory, store, per child {of}", "KiB", [size.store for size in sizes], bare)
 
 
 def _asked(children: int) -> Sizes:

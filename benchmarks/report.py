@@ -16,7 +16,9 @@ _MET = {None: "", True: "met", False: "NOT MET"}
 INTRODUCTION = """\
 # Benchmarks
 
-Written by `{command}`; do not edit. What is measured stands above each table, the specification's goal beside its
+Written by `{command}`; do not edit.
+
+What is measured stands above each table, the specification's goal beside its
 figure. p99 is the largest sample where there are fewer than 100. A ratio compares medians with the baseline named in
 its column, measured in the same run: milliseconds belong to the machine, ratios to the program.
 

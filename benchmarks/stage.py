@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from celery import Celery
 
@@ -114,7 +114,7 @@ class Stage:
         transport.install()
         app = Celery("benchmarks", set_as_current=False)
         app.config_from_object("celeryconfig")
-        app.conf.broker_url = app.conf.result_backend = self.server.url
+        app.conf.update(broker_url=self.server.url, result_backend=self.server.url)
         self._stack.callback(app.close)
         return app
 
@@ -130,8 +130,8 @@ class Stage:
 
     def now(self) -> int:
         """The store's clock, in milliseconds."""
-        seconds, micros = cast("tuple[int, int]", self.store.client.time())
-        return seconds * 1000 + micros // 1000
+        seconds, micros = self.ask().time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
     def ask(self) -> Any:
         """The bare client; its types are those of the synchronous and the asynchronous one at once."""

@@ -1,36 +1,67 @@
-"""A tree over real processes: a site that stands on a store of pages, and crawlers that come and go with a document.
+"""A tree over real processes: a site that stands on its pages, and crawlers that come and go with a document.
 
-    SUPERVISION_IMPORTS=examples.tree celery -A tasks worker -B -Q supervision.ticks,supervision.sweeps,\
-supervision.collectors,supervision.actions
+Run it with ``SUPERVISION_IMPORTS=examples.tree``. Then:
+
     supervision tree
     supervision set shop '{"crawlers": 3}'        # two more
     supervision set shop '{"crawlers": 0}'        # none: they are stopped, and then removed
-    supervision disable shop                      # all of it comes to rest; end the worker after that
+    kill PID-OF-PAGES                             # they are started again; the site has old pages: its circuit opens
+    supervision disable shop                      # all of it comes to rest; then end the worker
 
-Everything that runs here is a Python that waits, so nothing but Python is needed, and nothing listens to the network.
+Every process here is a Python that waits, so nothing else is needed, and nothing listens to the network.
 """
 
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-from supervision import Backoff, Supervisor, check, fail, ok, unknown
-from supervision.kinds.process import Process
+from supervision import Backoff, Seen, Supervisor, check, fail, ok, unknown
+from supervision.checks import Verdict
+from supervision.kinds.process import Process, ProcessObserved
 
+FOLDER = Path(os.environ.get("SHOP_FOLDER") or tempfile.gettempdir())
+"""Where pages and site note which edition they have."""
+
+SERVES = "import os, pathlib, signal, sys; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); signal.pause()"
+READS = (
+    "import pathlib, signal, sys; pages, site = map(pathlib.Path, sys.argv[1:]); "
+    "site.write_text(pages.read_text()); signal.pause()"
+)
 WAITS = "import signal; signal.pause()"
 
+PAGES, SITE = FOLDER / "shop-pages", FOLDER / "shop-site"
 
-def process(name, **common):
-    """A process that does nothing until it is stopped."""
-    return Process(name, [sys.executable, "-c", WAITS, name], stop_timeout=2, **common)
+
+class EditionSeen(ProcessObserved, frozen=True):
+    """What is seen of a process, and which edition it has."""
+
+    edition: str = ""
+
+
+class Edition(Process):
+    """A process that notes its edition in a file."""
+
+    Observed = EditionSeen
+
+    def __init__(self, name: str, program: str, *files: Path) -> None:
+        super().__init__(name, [sys.executable, "-c", program, *map(str, files)], stop_timeout=2)
+        self.file = files[-1]
+
+    def observe(self) -> EditionSeen:
+        """Ask the operating system, and read the file."""
+        seen = super().observe()
+        edition = self.file.read_text() if self.file.exists() else ""
+        return EditionSeen(seen.running, seen.pid, seen.started, seen.outdated, edition)
 
 
 @check("pages", "site", restart="site", runbook_url="https://wiki.example/site", manual_steps=("look at its output",))
-def the_site_is_newer(pages, site):
-    """A site reads its pages when it starts, so it must have been started after what serves them."""
+def the_site_has_these_pages(pages: Seen, site: Seen) -> Verdict:
+    """A site reads the edition when it starts, so it has an old one when the pages were started again."""
     if not (pages.observed.running and site.observed.running):
         return unknown("their own states start them")
-    late = float(site.observed.started) < float(pages.observed.started)
-    return fail("the pages were started again, and the site has the old ones") if late else ok()
+    return ok() if site.observed.edition == pages.observed.edition else fail("the site has an old edition")
 
 
 @dataclass(frozen=True)
@@ -40,12 +71,20 @@ class Wanted:
     crawlers: int | None = 1
 
 
-def crawlers(wanted):
+def crawlers(wanted: Wanted) -> list[Process] | None:
     """As many as wanted."""
-    return None if wanted.crawlers is None else [process(f"crawler-{number}") for number in range(wanted.crawlers)]
+    if wanted.crawlers is None:
+        return None
+    command = [sys.executable, "-c", WAITS, str(FOLDER)]
+    return [Process(f"crawler-{number}", command, stop_timeout=2) for number in range(wanted.crawlers)]
 
 
-front = Supervisor("front", [process("pages"), process("site")], checks=[the_site_is_newer], strategy="rest_for_one")
+front = Supervisor(
+    "front",
+    [Edition("pages", SERVES, PAGES), Edition("site", READS, PAGES, SITE)],
+    checks=[the_site_has_these_pages],
+    strategy="rest_for_one",
+)
 shop = Supervisor(
     "shop",
     [front],

@@ -1,14 +1,13 @@
 """The shortest useful supervisor: two things that are looked at, and nothing that is restarted.
 
-    SUPERVISION_IMPORTS=examples.watched celery -A tasks worker -B -Q supervision.ticks,supervision.sweeps,\
-supervision.collectors,supervision.actions
-    supervision tree
+Run it with ``SUPERVISION_IMPORTS=examples.watched``, and see it with ``supervision tree``.
 """
 
 import os
 import shutil
 
 from supervision import Supervisor, degraded, healthy, monitor
+from supervision.monitor import Health
 
 FULL = 90
 """Percent; beyond it somebody should clean up."""
@@ -18,7 +17,7 @@ BUSY = 2
 
 
 @monitor(interval=30)
-def disk():
+def disk() -> Health:
     """The disk of this machine has room."""
     found = shutil.disk_usage("/")
     share = round(100 * found.used / found.total)
@@ -26,7 +25,7 @@ def disk():
 
 
 @monitor(interval=10)
-def load():
+def load() -> Health:
     """The processors keep up. Rounded, so that the reason changes when something has changed."""
     waiting = round(os.getloadavg()[0] / (os.cpu_count() or 1))
     return healthy("it keeps up") if waiting < BUSY else degraded(f"{waiting} processes wait per processor")

@@ -104,12 +104,17 @@ def valid_response(value: object, what: str) -> Response:
     raise InvalidDeclaration(f"{what}: on_escalation={shown(value)}: needs one of {', '.join(Response)}")
 
 
+def escalated(branch: str) -> str:
+    """The name of that check."""
+    return f"{branch}:escalated"
+
+
 def escalation_check(branch: str, response: Response) -> Check | None:
     """The check by which a parent answers the escalation of ``branch``; None when it carries on."""
     if response is Response.DEGRADE:
         return None
     return Check(
-        name=f"{branch}:escalated",
+        name=escalated(branch),
         reads=(branch,),
         rule=_judged,
         restart=branch,

@@ -133,7 +133,9 @@ class _Ticking:
         if resting(seen, self.view):
             may = not self.suspected and (seen.ready(self.now) or _leaves_unseen(seen, self.now))
             return derive.brought_to_rest(seen, record, self.view, self.now) if may else None
-        may = seen.child.name not in self.held and seen.ready(self.now)
+        # One that is reported has no actions of its own to hold back: its state says what is told of it.
+        held = seen.child.name in self.held and not seen.child.reported
+        may = not held and seen.ready(self.now)
         return derive.derived(seen, record, self.view, self.now) if may else None
 
 

@@ -33,6 +33,8 @@ def valid_type(kind: object, what: str) -> None:
 
 def clipped(text: str) -> str:
     """``text`` as it can be stored and read: of bounded length, what UTF-8 cannot hold written as an escape."""
+    if len(text) <= MAX_TEXT_LENGTH and text.isascii():  # nearly all are, and a tick has thousands of them
+        return text
     whole = text[: MAX_TEXT_LENGTH + 1].encode(errors="backslashreplace").decode()
     return whole if len(whole) <= MAX_TEXT_LENGTH else whole[: MAX_TEXT_LENGTH - 1] + "…"
 

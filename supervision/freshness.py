@@ -161,6 +161,9 @@ def suspicion(view: "View", now: int) -> Suspicion | None:
         record = seen.record
         if record is None or (record.unseen and record.unseen.incident):
             continue
+        if seen.fresh(now):
+            counted += 1
+            continue
         since = _silent_since(seen, record, now, view.resumed)
         stale_for = now - since - limits(seen.child, view.supervisor).stale_ms
         counted += stale_for < LONG_SILENCE_MS

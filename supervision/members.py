@@ -145,6 +145,9 @@ def _overdue(seen: ChildView, member: Member, now: int) -> bool:
     """Whether it had its time, while somebody ticked, and was looked at after its last action if it can be seen."""
     ended = seen.last_action.ended if seen.last_action else 0
     begun = max(member.leaving, seen.resumed)
+    next_try = seen.record.not_before if seen.record else 0
+    if next_try <= begun + 2 * LEAVE_MS and now < next_try + seen.stale_after_ms:
+        return False  # it is about to be stopped once more
     return abs(now - begun) > LEAVE_MS and (seen.settled(now) or abs(now - ended) > LEAVE_MS)
 
 

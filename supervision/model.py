@@ -3,6 +3,8 @@
 Times are the store's clock in integer milliseconds. A child is named by its path, ``plant/line-1/pump``: the path of
 its supervisor and its own name. Names never become patterns, so characters that mean something to a shell, a glob or a
 key are refused at the door.
+
+``gc=False``: a tick makes tens of thousands of these, none can be part of a cycle, and the collector would walk them.
 """
 
 import re
@@ -95,7 +97,7 @@ class Identity(msgspec.Struct, frozen=True):
     kind: str
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What was last seen: ``document`` as `observe` returned it, begun at ``at``; ``seq`` grows with every look."""
 
     document: Any
@@ -103,7 +105,7 @@ class Observation(msgspec.Struct, frozen=True):
     seq: int
 
 
-class LastAction(msgspec.Struct, frozen=True, omit_defaults=True):
+class LastAction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How the last action on a child ended; it stands in the snapshot until the next one ends.
 
     ``result`` is what its code returned, as JSON reads it back; None unless it succeeded.
@@ -118,14 +120,14 @@ class LastAction(msgspec.Struct, frozen=True, omit_defaults=True):
     result: Any = None
 
 
-class Try(msgspec.Struct, frozen=True, array_like=True):
+class Try(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """How often an action was given since the child was last calm, and when it was given last."""
 
     count: int
     at: int
 
 
-class Unseen(msgspec.Struct, frozen=True, omit_defaults=True):
+class Unseen(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Since when a child is not seen, and the looks at it alone; with an ``incident`` it is unobservable."""
 
     since: int
@@ -134,7 +136,7 @@ class Unseen(msgspec.Struct, frozen=True, omit_defaults=True):
     incident: str = ""
 
 
-class ChildRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class ChildRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a tick writes about one child; everything else about it is written by those who see or change it.
 
     ``refused`` is the revision of a desired document that does not fit the code, 0 when there is none.
@@ -168,7 +170,7 @@ class Siblings:
         return record.state if record else str(self._seen[name].child.initial)
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """The three documents of one child at one moment: all that a state function may look at.
 
     ``at`` is the moment, ``since`` when the present state began, both in milliseconds of the store's clock.
@@ -186,20 +188,20 @@ class Snapshot(msgspec.Struct, frozen=True):
     siblings: Siblings = Siblings({})
 
 
-class Stay(msgspec.Struct, frozen=True):
+class Stay(msgspec.Struct, frozen=True, gc=False):
     """Nothing to do."""
 
     reason: str
 
 
-class Go(msgspec.Struct, frozen=True):
+class Go(msgspec.Struct, frozen=True, gc=False):
     """Change to ``state``."""
 
     state: str
     reason: str
 
 
-class Do(msgspec.Struct, frozen=True):
+class Do(msgspec.Struct, frozen=True, gc=False):
     """Ask for one action; ``params`` must be JSON."""
 
     action: str
@@ -211,7 +213,7 @@ Move = Stay | Go | Do
 """What a state function returns: exactly one of these, always with a reason."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One record of the history, before the script that makes it true adds time and epoch."""
 
     kind: str
@@ -222,7 +224,7 @@ class Event(msgspec.Struct, frozen=True):
     attempt: int = 0
 
 
-class Reservation(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False):
     """The wish to run one action on one child; the commit turns it into a fenced action record or refuses it."""
 
     id: str
@@ -235,7 +237,7 @@ class Reservation(msgspec.Struct, frozen=True):
     incident: str = ""
 
 
-class Update(msgspec.Struct, frozen=True):
+class Update(msgspec.Struct, frozen=True, gc=False):
     """All that one tick changes about one child: written whole or not at all.
 
     ``look`` asks for a look at it alone, in a process of its own.

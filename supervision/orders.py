@@ -67,6 +67,8 @@ class Orders(msgspec.Struct, frozen=True):
 
     def paused_until(self, child: str, now: int) -> int:
         """When the pause of ``child`` (or of the `WHOLE`) ends, its own or the whole's; 0 if it is not paused."""
+        if not self.pauses:
+            return 0
         ends = [self.pauses[name].until for name in {WHOLE, child} if name in self.pauses]
         return max((end for end in ends if end > now), default=0)
 

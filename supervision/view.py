@@ -15,7 +15,7 @@ from supervision.supervisor import Supervisor
 NO_SIBLINGS = Siblings({})
 
 
-class ChildView(msgspec.Struct, frozen=True):
+class ChildView(msgspec.Struct, frozen=True, gc=False):
     """One child: its declaration and what the store knows about it; ``in_flight`` is an action id or empty.
 
     ``misfit`` says why the document that was set at ``revision`` does not count: it is not what the code desires.

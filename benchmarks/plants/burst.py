@@ -51,4 +51,4 @@ line_0, line_1, line_2, line_3, line_4, line_5, line_6, line_7, line_8, line_9 =
     )
     for i in range(LINES)
 ]
-"""All of them, to be looked at whenever asked, as no beat does it; each is a global of its own too, which is how a worker finds what is declared."""
+"""All of them. Each is a global of its own too, which is how a worker finds what is declared; no beat looks at them."""

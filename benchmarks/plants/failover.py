@@ -1,4 +1,4 @@
-"""One gauge whose tick stops in the middle, holding its lease, whenever a file says so, and tells which process it is."""
+"""One gauge whose tick stops in the middle, holding its lease, while a file says so, and tells which process it is."""
 
 import os
 import time

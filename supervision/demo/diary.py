@@ -20,7 +20,7 @@ def logged(log: Path, event: str, supervisor: str = "") -> list[Logged]:
 
 def _objects(log: Path) -> Iterator[Logged]:
     """Every whole line that is an object; the banner of a worker is none, and the last line may be half written."""
-    for text in log.read_text(errors="replace").split("\n")[:-1]:
+    for text in log.read_text(errors="replace").split("\n"):
         if text.startswith("{"):
             try:
                 found = json.loads(text)

@@ -143,7 +143,7 @@ class Panel(Process):
 @check("panel", "page", restart="panel")
 def page_is_served(panel: Seen, page: Seen) -> Verdict:
     """A panel that runs and a page that is not there contradict each other."""
-    if not panel.observed.running:
+    if panel.phase is not Phase.RUNNING or not panel.observed.running:
         return unknown("the panel is not running, which its own state heals")
     return fail(f"the page {page.observed.reason}") if page.observed.reason else ok()
 
@@ -170,7 +170,8 @@ office = Supervisor(
             runbook_url=RUNBOOK,
             manual_steps=(
                 f"write a configuration with a title into {PANEL_FILE}",
-                "when the page is served again: supervision reset plant",
+                "see that the page is served, and which incident that was: supervision describe plant/office",
+                "say that it is over: supervision reset plant/office --incident INCIDENT",
             ),
         ),
         HttpEndpoint("page", f"http://{HOST}:{PORTS['panel']}/"),

@@ -118,12 +118,13 @@ class Unhealable(Scene):
         expect(now == self.pid, f"pid {now}, before {self.pid}")
         return f"{self.repair} after the repair: {event.reason}; still pid {now}"
 
-    @step("a person does step 2: the parent's circuit closes")
+    @step("a person does step 3, and the parent's circuit closes")
     def confirmed(self) -> str:
-        """The incident that the call names is reset; without that the parent waits for a minute of calm."""
-        self.world.plant.reset(self.call["incident"], "its page is served again")
+        """The incident below is said to be over; without that the parent waits for a minute of calm."""
+        incident = logged(self._log, "escalated", office.path)[0]["incident"]
+        self.world.office.reset(incident, "its page is served again")
         event = self._moved(self.world.plant, "closed", self.mended)
-        return f"{self.repair} after the repair: {self.call['incident']} {event.reason}"
+        return f"{self.repair} after the repair: {event.reason}; {incident} was reset"
 
     @step("everything is as before, and nobody was called again")
     def as_before(self) -> str:

@@ -11,12 +11,20 @@ Rules:
   arguments, before it has touched anything. Nothing of Celery's is patched.
 - A variable that is set, even to nothing, is somebody's decision and stays.
 - A worker that some other program embeds is left alone; `advice` says what is missing.
+- What runs in a pool process hears once that it is to end, and has `LAST_WORDS_S` to report it (`heard_once`). Celery
+  says it two or three times within microseconds, and the second one would end it in the middle of its report.
 - How long is one setting, ``supervision_shutdown_timeout``: our celeryconfig hands it to Celery, `seconds` compares.
 """
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init
@@ -25,6 +33,13 @@ from supervision import settings
 
 VARIABLE = "REMAP_SIGTERM"
 WANTED = "SIGQUIT"
+
+LAST_WORDS_S = 5.0
+"""Seconds from the order to end until a pool process is gone, whatever its task makes of the order: a report takes
+milliseconds, and one more look at a child two seconds."""
+
+_ORDERS = (signal.SIGTERM, signal.SIGQUIT)
+_POOLS_OWN = "billiard.common"
 
 
 def remap_sigterm_in_workers() -> None:
@@ -44,6 +59,37 @@ def advice() -> str | None:
 def seconds(app: Celery) -> tuple[object, float]:
     """What Celery gives running work at SIGTERM, and what our setting says that it gets; they should be the same."""
     return app.conf.worker_soft_shutdown_timeout, settings.value("shutdown_timeout", app.conf)
+
+
+@contextmanager
+def heard_once() -> Iterator[None]:
+    """Inside, an order to end raises `SystemExit` once, and is obeyed on leaving; it does nothing outside of pools."""
+    replaced = _pool_handlers() if threading.current_thread() is threading.main_thread() else {}
+    told: list[int] = []
+
+    def once(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        if len(told) == 1:
+            last = threading.Timer(LAST_WORDS_S, os._exit, (os.EX_SOFTWARE,))  # for tasks that swallow the order
+            last.daemon = True
+            last.start()
+            sys.exit(number - 256)  # as the pool itself does
+
+    for number in replaced:
+        signal.signal(number, once)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+        if told:
+            os.kill(os.getpid(), told[0])
+
+
+def _pool_handlers() -> dict[signal.Signals, Any]:
+    """What a pool process does when it is told to end; nothing in a process that is none, whose handlers stay."""
+    found = {number: signal.getsignal(number) for number in _ORDERS}
+    return {number: handler for number, handler in found.items() if getattr(handler, "__module__", "") == _POOLS_OWN}
 
 
 def _start_again(**_signal: object) -> None:

@@ -149,7 +149,8 @@ def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:
     if supervisor.above_answers is Response.DEGRADE:
         return False
     above, name = orders_in(stored), supervisor.name
-    return above.mode is Mode.ACT and not above.paused_until(name, now) and above.enabled(name, declared=True)
+    held = supervisor.above_answers is Response.RESTART and above.paused_until(name, now)
+    return above.mode is Mode.ACT and not held and above.enabled(name, declared=True)
 
 
 def _leaves(name: str, roster: Roster) -> bool:

@@ -4,7 +4,7 @@ A tick in which members come or go takes a fourth: they are enrolled under the s
 about them takes effect. Dying in between leaves nothing undone that the next tick would not do again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Ticks:
         changes = {
             "members": [[name, _member(view, name, member)] for name, member in joined.items()],
             "removed": [name for name, member in plan.members.members.items() if member is None],
-            "source": view.roster.source if joined else "",
+            "source": view.roster.source if _is_used(view.roster.source, joined) else "",
             "document": view.roster.document,
             "unused": _unused(view, plan),
             "events": [_event(event) for event in plan.members.events],
@@ -167,6 +167,11 @@ def _member(view: View, name: str, member: Member) -> str:
     """A member as stored: with what those need to know of it who do not have the code."""
     declared = declared_child(view.children[name].child)
     return msgspec.json.encode({**msgspec.structs.asdict(member), "declared": declared}).decode()
+
+
+def _is_used(source: str, joined: Mapping[str, Member]) -> bool:
+    """Whether anybody is from that document; those who leave are from the one that wanted them last."""
+    return any(member.source == source for member in joined.values())
 
 
 def _unused(view: View, plan: Plan) -> list[str]:

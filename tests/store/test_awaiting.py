@@ -1,6 +1,7 @@
 """Asynchronous looks that block their loop, and processes that hold too many looks that never come back."""
 
 import asyncio
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from waiting import until
 from supervision import awaiting, looking
 from supervision.child import Child
 from supervision.looking import Batch, Looker
+from supervision.store.observations import Sight
 from supervision.supervisor import Supervisor
 
 TIMEOUT_S = 2.0
@@ -114,6 +116,35 @@ def test_what_began_anew_elsewhere_is_cancelled_where_it_began(gate: threading.E
     assert noting.asked == 2
     gate.set()
     until(lambda: ended == ["cancelled"])
+
+
+def test_a_look_that_is_cancelled_where_it_began_is_not_taken_for_one_that_failed(gate: threading.Event) -> None:
+    may_end = threading.Event()
+
+    class Patient(Awaited):
+        async def observe(self) -> LampSeen:  # type: ignore[override]  # both kinds are allowed
+            self.asked += 1
+            while not may_end.is_set():  # noqa: ASYNC110 # set by another thread
+                await asyncio.sleep(0.01)
+            return LampSeen(on=True)
+
+    patient = Patient("lamp")
+    looks = Looker().look(placed(patient, Blocking("blocks", gate)), 60)
+    threading.Thread(target=lambda: until(lambda: patient.asked == 2) and gate.set(), daemon=True).start()
+    found = [next(looks)]
+    while not found[-1].sights:
+        found.append(next(looks))
+    may_end.set()
+    assert errors(iter([*found, *looks])) == {"blocks": "", "lamp": ""}
+
+
+def test_a_result_that_comes_twice_counts_once() -> None:
+    results: queue.SimpleQueue[Sight] = queue.SimpleQueue()
+    for error in ("", "again"):
+        results.put(Sight("lamp", error=error))
+    results.put(Sight("other"))
+    gathered = looking._gathered(results, {"lamp", "other"}, time.monotonic() + 30)
+    assert gathered == (Sight("lamp"), Sight("other"))
 
 
 def test_a_loop_that_is_only_busy_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,12 @@ def test_a_run_that_is_handed_back_and_then_fails_has_all_its_retries(store: Sto
     assert outcomes == ["retrying", "retrying", "failed"]
 
 
+def test_a_restart_probe_that_is_handed_back_stays_in_flight_and_runs_again(store: Store) -> None:
+    reserved(store, retries=0, incident="plant@1")
+    assert handed_back(store) == "retrying"
+    assert store.actions.finish(started(store), outcome="succeeded").outcome == "succeeded"
+
+
 def test_a_hand_back_that_is_said_twice_is_one(store: Store) -> None:
     reserved(store)
     run = started(store)

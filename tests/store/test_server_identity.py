@@ -6,13 +6,16 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
-from lamps import ask
+from lamps import Lamp, LampSeen, Post, ask, forget_slot
+from waiting import until
 
 from supervision.errors import StoreUnavailable
 from supervision.ports import free_ports
+from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.connection import connect, server_of
 from supervision.store.store import Store
+from supervision.supervisor import Supervisor
 
 
 def calls_of(store: Store, command: str) -> int:
@@ -46,6 +49,34 @@ def test_a_server_that_was_restarted_is_another_one_for_the_very_next_command(
             found.append(server_of(client))
             assert found[-1] == dict(client.info("server"))["run_id"]  # type: ignore[call-overload]  # the sync client answers the mapping itself
         assert len(set(found)) == 3
+
+
+class Dark(Lamp):
+    """Is always off, so that every tick that may wants to switch it on."""
+
+    def observe(self) -> LampSeen:
+        return LampSeen(on=False)
+
+
+def sent_by_a_tick(runtime: Runtime, post: Post) -> list[str]:
+    post.taken.clear()
+    forget_slot(runtime.store, runtime.supervisors["plant"])
+    assert runtime.tick("plant") in {"done", "again"}
+    return [entry.kind for entry in post.taken if entry.kind != "tick"]
+
+
+def test_after_the_server_was_restarted_the_first_ticks_only_look(make_store: Callable[..., EmbeddedStore]) -> None:
+    server, post = make_store(), Post()
+    with closing(Store(server.url)) as store:
+        runtime = Runtime(store, post, {"plant": Supervisor("plant", [Dark("lamp-0")])})
+        runtime.collect("plant")
+        assert sent_by_a_tick(runtime, post) == [], "it is declared"
+        server.stop()
+        server.start()
+        assert ask(store).hget(store.keys.of("plant", "records"), "lamp-0"), "nothing was lost"
+        assert [sent_by_a_tick(runtime, post) for _ in range(3)] == [[], [], []]
+        until(lambda: runtime.collect("plant"))
+        assert sent_by_a_tick(runtime, post) == ["act"]
 
 
 def test_no_server_is_said_so() -> None:

@@ -54,14 +54,17 @@ class Pump(Child):
     def restart(self, run: Run) -> None: ...
 
 
+_CALM, _NOTHING_ORDERED = Circuit(), Orders()
+
+
 @dataclass(frozen=True)
 class Condition:
     """What holds: changes of the pump's view, of its record, of the circuit and of the orders; and silent siblings."""
 
     view: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
-    circuit: Circuit = Circuit()
-    orders: Orders = Orders()
+    circuit: Circuit = _CALM
+    orders: Orders = _NOTHING_ORDERED
     silent: int = 0
 
 

@@ -1,29 +1,31 @@
-"""A plant with a child whose look hangs for as long as a file is there, and two that are always seen.
+"""A plant with a child whose look, begun while a file is there, never comes back, and two that are always seen.
 
-Its ladder is quicker than the real one, so that a test can wait for all of it.
+Its limits are quicker than the real ones, so that a test can wait for all of it: the ladder, and the end of processes
+that hold a look which hangs.
 """
 
 import os
 import sys
-import time
+import threading
 from pathlib import Path
 
 from probe_tasks import note
 
-from supervision import Supervisor, freshness, healthy, monitor
+from supervision import Supervisor, freshness, healthy, looking, monitor
 from supervision.monitor import Health
 
 FOLDER = os.environ["PLANT_FOLDER"]
 
 freshness.PAUSES_MS = (1_000, 1_500, 2_000)
+looking.LONG_HUNG_S = 8.0
 
 
 @monitor
 def hangs() -> Health:
-    """Note who looks, and hang for as long as it is wanted."""
-    note(FOLDER, "looks", f"{Path(sys.argv[0]).stem} {os.getpid()} {os.getppid()}")
-    while (Path(FOLDER) / "hang").exists():
-        time.sleep(0.05)
+    """Note who looks, and never come back while that is wanted."""
+    note(FOLDER, "looks", f"{Path(sys.argv[0]).stem} {os.getpid()}")
+    if (Path(FOLDER) / "hang").exists():
+        threading.Event().wait()
     return healthy()
 
 

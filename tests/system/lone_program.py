@@ -15,7 +15,7 @@ def main(what: str, limit: str) -> None:
     if what == "hangs":  # deaf to all but the last signal, and with a process of its own
         for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         file.write_text(f"{os.getpid()} {below.pid}")
         time.sleep(60)
     elif what == "bounded":

@@ -22,7 +22,10 @@ def library() -> Path:
 
 
 def wrong_by(seconds: int) -> dict[str, str]:
-    """The environment of a program whose clock is ``seconds`` ahead; what it waits for is as long as it is."""
+    """The environment of a program whose clock is ``seconds`` ahead; what it waits for is as long as it is.
+
+    A Python program has to import `faketime_patience`, too.
+    """
     return {"LD_PRELOAD": str(library()), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 

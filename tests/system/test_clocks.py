@@ -17,8 +17,24 @@ from healing_system import ALL, BEAT, HealingSystem, overlapping_actions
 from moved_clock import MovedClock, server_with_clock, wrong_by
 from waiting import until
 
-from supervision import ActionFailed, Backoff, Child, Do, Go, Phase, Run, Seen, Snapshot, Stay, Supervisor, action
-from supervision import check, fail, ok, state
+from supervision import (
+    ActionFailed,
+    Backoff,
+    Child,
+    Do,
+    Go,
+    Phase,
+    Run,
+    Seen,
+    Snapshot,
+    Stay,
+    Supervisor,
+    action,
+    check,
+    fail,
+    ok,
+    state,
+)
 from supervision.checks import Verdict
 from supervision.circuit import State
 from supervision.model import Move
@@ -311,7 +327,9 @@ class Skewed(HealingSystem):
         def start() -> CeleryProcess:
             unique = f"{name}-{time.monotonic_ns()}"
             own = ("-s", str(self.folder / unique)) if command is BEAT else ("-n", f"{unique}@test")
-            return CeleryProcess(self.folder, "tasks", *command, *own, "-l", "INFO", **self.environment, **clock)
+            imports = {"SUPERVISION_IMPORTS": f"faketime_patience,{self.environment['SUPERVISION_IMPORTS']}"}
+            environment = {**self.environment, **(clock and {**clock, **imports})}
+            return CeleryProcess(self.folder, "tasks", *command, *own, "-l", "INFO", **environment)
 
         return start
 

@@ -4,7 +4,6 @@ The supervisor is ticked once a minute, so that no periodic tick comes to its he
 """
 
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -103,12 +102,11 @@ def test_a_ticker_that_dies_is_made_up_for(system: System, why: str, step: str) 
     (system.folder / "at").write_text(step)
     getattr(system, why)()
     until((system.folder / "fired").exists, what="a ticker to die")
-    died = os.stat(system.folder / "fired").st_ctime
+    died = (system.folder / "fired").stat().st_ctime
     until(
         lambda: system.settled() and system.marks()["epoch"] > before.get("epoch", 0), what=lambda: f"{system.marks()}"
     )
     took = system.marks()["claimed"] - died * 1000
-    print(f"{why}, {step}: another claim after {took:.0f} ms")
     assert took < TAKEOVER_MS
     assert system.marks()["clean"] > before.get("clean", 0)
 

@@ -22,10 +22,10 @@ from waiting import until
 from supervision import Backoff, Child, Phase, Run, Snapshot, Stay, Supervisor, action, check, fail, state
 from supervision.checks import Check, Seen, Verdict
 from supervision.circuit import TRANSITIONS, Circuit, State
-from supervision.decide import Plan
+from supervision.decide import Plan, decide
 from supervision.guarded import Guarded
 from supervision.model import ChildRecord, Event, Move, Reservation, Update
-from supervision.orders import Mode, Orders
+from supervision.orders import Mode, Orders, Silence
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.outbox import Entry
@@ -152,6 +152,52 @@ def test_a_clock_that_was_set_back_makes_no_duration_negative() -> None:
     assert recovered.fields["total_downtime"] == 0.0
 
 
+WHERE = {"supervisor", "error_scope", "impact", "child_name", "incident", "check", "reason"}
+TRIED = {"retry_attempt", "max_attempts"}
+PROGRESS = {*TRIED, "circuit", "elapsed_downtime", "next_retry_in", "recovery_status"}
+HELP = {"total_downtime", "runbook_url", "manual_steps"}
+CHILD = {"supervisor", "error_scope", "impact", "worker_id", "reason"}
+
+WRITTEN: dict[str, tuple[str, set[str]]] = {
+    "circuit_open": ("warning", WHERE | PROGRESS),
+    "circuit_opened": ("warning", WHERE),
+    "recovery_attempt": ("info", WHERE | TRIED),
+    "recovery_failed": ("warning", WHERE | TRIED),
+    "escalation_near": ("warning", WHERE | PROGRESS | {"attempts_remaining"}),
+    "escalated": ("warning", WHERE | HELP | {"escalated_to"}),
+    "restarted_by_parent": ("warning", WHERE | {"total_downtime"}),
+    "ESCALATION REQUIRED": ("error", WHERE | HELP | {"max_attempts"}),
+    "recovered": ("info", WHERE | {"total_downtime"}),
+    "incident_ended": ("info", WHERE | {"subject"}),
+    "child_fault": ("warning", CHILD),
+    "child_degraded": ("warning", CHILD | {"before", "after"}),
+}
+"""Level and fields of every line that somebody may route by; a field that goes away breaks an alert somewhere."""
+
+MOVES = (
+    (State.CLOSED, State.OPEN),
+    (State.OPEN, State.VERIFYING),
+    (State.VERIFYING, State.OPEN),
+    (State.OPEN, State.ESCALATED),
+    (State.ESCALATED, State.VERIFYING),
+    (State.VERIFYING, State.CLOSED),
+)
+
+
+def test_every_line_has_the_level_and_the_fields_that_are_written_down() -> None:
+    below, circuit = replaced(heard_above=True), troubled(state=State.VERIFYING, attempt=4)
+    events = [Event("circuit", "plant", "why", before.value, after.value) for before, after in MOVES]
+    events += [Event(kind, "plant", "why") for kind in ("escalation_near", "escalation", "incident_ended")]
+    weak = Event("state", "plant/flow", "it leaks", "up", "weak")
+    update = Update("flow", record("weak", Phase.DEGRADED), (Event("fault", "plant/flow", "x"), weak))
+    told = lines(below, Plan(circuit, (update,), tuple(events)))
+    assert {line.event: (line.level, set(line.fields)) for line in told} == WRITTEN
+
+
+def replaced(circuit: Circuit | None = None, supervisor: Supervisor | None = None, **changes: Any) -> View:
+    return msgspec.structs.replace(view(circuit or troubled(), supervisor), **changes)
+
+
 def test_every_move_of_a_circuit_has_its_line() -> None:
     assert set(_MOVES) == {(before, after) for before, moves in TRANSITIONS.items() for after in moves}
 
@@ -195,6 +241,88 @@ def test_an_escalation_calls_for_help() -> None:
     help_given = {"total_downtime": 30.0, "max_attempts": 5, "runbook_url": "", "manual_steps": []}
     assert first == Line("error", "ESCALATION REQUIRED", {**GROUND, "reason": "why", **help_given})
     assert beat.fields["recovery_status"] == "escalated"
+
+
+def test_an_escalation_that_a_parent_answers_names_the_parent_and_calls_nobody() -> None:
+    hall = Supervisor("hall", [plant()])
+    escalated = troubled(state=State.ESCALATED)
+    plan = Plan(escalated, (), (Event("circuit", "hall/plant", "why", "open", "escalated", 5),))
+    answered = lines(replaced(troubled(), hall.below["plant"], heard_above=True), plan)
+    assert [(line.level, line.event) for line in answered] == [("warning", "escalated"), ("warning", "circuit_open")]
+    assert answered[0].fields["escalated_to"] == "hall"
+    alone = lines(replaced(troubled(), hall.below["plant"], heard_above=False), plan)
+    assert "escalated_to" not in alone[0].fields
+
+
+def called(circuit: Circuit, supervisor: Supervisor) -> dict[str, Any]:
+    """The call for help about ``circuit``."""
+    event = Event("escalation", supervisor.path, "why", after=circuit.incident)
+    (call,) = [line for line in lines(view(circuit, supervisor), Plan(circuit, (), (event,))) if line.level == "error"]
+    return dict(call.fields)
+
+
+def helpful(name: str, *steps: str, url: str = "") -> Check:
+    return replace(connected, name=name, runbook_url=url, manual_steps=steps)
+
+
+def handed_up(branch: str = "plant") -> Circuit:
+    """The circuit of a supervisor that could not heal the one below it."""
+    return troubled(state=State.ESCALATED, check=f"{branch}:escalated", child=branch)
+
+
+def help_of(call: dict[str, Any]) -> tuple[str, list[str]]:
+    return call["runbook_url"], call["manual_steps"]
+
+
+def test_the_check_says_what_to_do_or_else_the_child_that_it_restarts() -> None:
+    flow = Pipe("flow", runbook_url="child.md", manual_steps=("unplug it",))
+    both = Supervisor("plant", [Pipe("broker"), flow], checks=[helpful("connected", url="check.md")])
+    assert help_of(called(troubled(state=State.ESCALATED), both)) == ("check.md", ["unplug it"])
+
+
+def test_a_parent_calls_with_what_the_one_below_it_gives_however_deep() -> None:
+    hall = Supervisor("hall", [plant(helpful("connected", "look", "act", url="below.md"))])
+    town = Supervisor("town", [hall])
+    assert help_of(called(handed_up(), hall)) == ("below.md", ["look", "act"])
+    assert help_of(called(handed_up("hall"), town)) == ("below.md", ["look", "act"])
+    assert help_of(called(handed_up(), Supervisor("hall", [plant()]))) == ("", [])
+
+
+def test_where_those_below_give_different_steps_each_names_its_check() -> None:
+    one, other = helpful("one", "look", url="one.md"), helpful("other", "act", url="other.md")
+    assert help_of(called(handed_up(), Supervisor("hall", [plant(one, other)]))) == (
+        "one.md",
+        ["one: look", "other: act"],
+    )
+    same = helpful("other", "look", url="one.md")
+    assert help_of(called(handed_up(), Supervisor("hall", [plant(one, same)]))) == ("one.md", ["look"])
+
+
+def test_a_check_with_attempts_of_its_own_is_told_with_those() -> None:
+    hall = Supervisor("hall", [plant()], on_escalation="escalate")
+    (beat,) = lines(view(msgspec.structs.replace(handed_up(), state=State.OPEN), hall), Plan(None, ()))
+    assert (beat.fields["retry_attempt"], beat.fields["max_attempts"]) == (0, 0)
+    assert beat.fields["recovery_status"] == "escalation_imminent"
+    assert called(handed_up(), hall)["max_attempts"] == 0
+
+
+def test_a_circuit_that_was_forced_open_tells_no_next_try() -> None:
+    forced = troubled(check="", child="", forced="ann", reason="forced open by ann: paint is wet")
+    (beat,) = lines(view(forced), Plan(None, ()))
+    assert beat.fields["recovery_status"] == "forced_open"
+    assert beat.fields["next_retry_in"] is None
+    assert beat.fields["elapsed_downtime"] == 30.0
+
+
+def test_in_a_silence_nobody_is_called_and_after_it_once() -> None:
+    orders = Orders(silence=Silence(until=NOW + 1, by="ann", reason="we know"))
+    circuit, calls = troubled(state=State.ESCALATED, attempt=5, next_attempt_at=NOW + 60_000), []
+    for now in (NOW, NOW + 1, NOW + 1_000):
+        seen = msgspec.structs.replace(view(circuit), now=now, orders=orders)
+        plan = decide(seen, now)
+        calls.append([line.fields["total_downtime"] for line in lines(seen, plan) if line.level == "error"])
+        circuit = plan.circuit or circuit
+    assert calls == [[], [30.001], []]
 
 
 def test_one_attempt_before_the_end_people_are_warned() -> None:
@@ -291,26 +419,67 @@ def spoken() -> Iterator[list[Any]]:
         yield captured
 
 
+def played(runtime: Runtime, spoken: list[Any], enough: Callable[[list[Any]], bool]) -> list[Any]:
+    """What is told while everything runs, until that is ``enough``."""
+
+    def done() -> bool:
+        for path in runtime.supervisors:
+            runtime.collect(path)
+            runtime.tick(path)
+        for entry in runtime._publisher.sent:  # type: ignore[attr-defined] # ours, above
+            if entry.kind == "act":
+                runtime.run_action(entry.subject)
+        runtime._publisher.sent.clear()  # type: ignore[attr-defined] # as above
+        return enough(spoken)
+
+    until(done, timeout=30, what=lambda: f"enough in {[line['event'] for line in spoken]}")
+    return spoken
+
+
+def three_beats_escalated(path: str) -> Callable[[list[Any]], bool]:
+    """Whether the supervisor has had three heartbeats since it escalated for good."""
+
+    def enough(spoken: list[Any]) -> bool:
+        beats = [line for line in spoken if line["event"] == "circuit_open" and line["supervisor"] == path]
+        return len(beats) > 3 and all(beat["recovery_status"] == "escalated" for beat in beats[-3:])
+
+    return enough
+
+
 def test_a_whole_incident_reads_as_it_was(store_url: str, namespace: str, spoken: list[Any]) -> None:
     supervisor = plant(interval=0.01, max_attempts=2, restart=Backoff(base=0.001, cap=0.001))
     with closing(Store(store_url, namespace)) as store:
         runtime = Runtime(store, Silent(), {"plant": supervisor})
-
-        def escalated() -> bool:
-            runtime.collect("plant")
-            runtime.tick("plant")
-            for entry in runtime._publisher.sent:  # type: ignore[attr-defined] # ours, above
-                if entry.kind == "act":
-                    runtime.run_action(entry.subject)
-            runtime._publisher.sent.clear()  # type: ignore[attr-defined] # as above
-            beats = [line for line in spoken if line["event"] == "circuit_open"]
-            return len(beats) > 3 and beats[-3]["recovery_status"] == "escalated"
-
-        until(escalated, timeout=30)
+        played(runtime, spoken, three_beats_escalated("plant"))
     told = [line["event"] for line in spoken if line["event"] not in {"circuit_open", "escalation_near"}]
     tried = ["recovery_attempt", "action_started", "action_succeeded", "recovery_failed"]
     assert told == ["circuit_opened", *tried, *tried, "escalated", "ESCALATION REQUIRED"]
     assert [line["attempts_remaining"] for line in spoken if line["event"] == "escalation_near"] == [1]
+    status = list(dict.fromkeys(line["recovery_status"] for line in spoken if line["event"] == "circuit_open"))
+    assert status == ["attempting_recovery", "escalation_imminent", "escalated"]
+
+
+@pytest.mark.parametrize(
+    ("response", "wanted"), [("restart", ("hall", 1)), ("escalate", ("hall", 0)), ("degrade", ("hall/plant", 1))]
+)
+def test_of_two_that_escalate_only_the_highest_that_answers_calls_once_with_the_runbook_from_below(
+    store_url: str, namespace: str, spoken: list[Any], response: str, wanted: tuple[str, int]
+) -> None:
+    caller, attempts = wanted
+    quick: dict[str, Any] = {"interval": 0.01, "max_attempts": 1, "restart": Backoff(base=0.001, cap=0.001)}
+    below = plant(helpful("connected", "look", "act", url="below.md"), **quick)
+    hall = Supervisor("hall", [below], on_escalation=response, **quick)
+    with closing(Store(store_url, namespace)) as store:
+        runtime = Runtime(store, Silent(), {each.path: each for each in hall.tree()})
+        played(runtime, spoken, three_beats_escalated(caller))
+    (call,) = [line for line in spoken if line["log_level"] == "error"]
+    assert (call["event"], call["supervisor"]) == ("ESCALATION REQUIRED", caller)
+    assert (*help_of(call), call["max_attempts"]) == ("below.md", ["look", "act"], attempts)
+    escalated = [line for line in spoken if line["event"] == "escalated"]
+    to = {line["supervisor"]: line.get("escalated_to") for line in escalated}
+    assert to == ({"hall/plant": None} if response == "degrade" else {"hall/plant": "hall", "hall": None})
+    restarts = [line for line in spoken if line["event"] == "restarted_by_parent"]
+    assert len(restarts) == (response == "restart")
 
 
 def test_a_tick_that_was_overtaken_tells_nothing(store_url: str, namespace: str, spoken: list[Any]) -> None:

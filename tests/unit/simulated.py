@@ -104,7 +104,7 @@ class Engine(Part):
     @action
     def stop(self, run: Run) -> None: ...
 
-    def rest(self, desired: Wanted) -> Wanted:
+    def rest(self, desired: Wanted) -> Wanted:  # noqa: ARG002 # the signature of what it overrides
         return Wanted(on=False)
 
 
@@ -141,6 +141,7 @@ class Plant:
         self.members: dict[str, Member] = {}
         self.sources: dict[str, str] = {}
         self.now = BEGIN_MS
+        self.resumed = 0
         self.epoch = self.seq = 0
         self.circuit = Circuit()
         self.orders = Orders()
@@ -165,6 +166,7 @@ class Plant:
                 last_action=self.last.get(name),
                 stale_after_ms=limits(child, self.supervisor).stale_ms,
                 leaving=self._leaves(name, roster),
+                resumed=self.resumed,
             )
             for name, child in found.items()
         }
@@ -175,6 +177,7 @@ class Plant:
             self.circuit,
             children,
             self.orders,
+            resumed=self.resumed,
             heard_above=self._heard_above(),
             roster=roster,
         )
@@ -343,7 +346,8 @@ class Plant:
         if self.above is None or self.supervisor.above_answers is Response.DEGRADE:
             return False
         orders, name = self.above.orders, self.supervisor.name
-        return orders.mode is Mode.ACT and not orders.paused_until(name, self.now) and orders.enabled(name, declared=True)
+        held = self.supervisor.above_answers is Response.RESTART and orders.paused_until(name, self.now)
+        return orders.mode is Mode.ACT and not held and orders.enabled(name, declared=True)
 
     def _write(self, update: Update) -> None:
         if self.supervisor.dynamic:

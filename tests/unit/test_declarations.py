@@ -250,10 +250,93 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
     "an async state": (lambda: state(Phase.RUNNING)(_slowly), "_slowly: is async def", "write def"),
 }
 
+
+def unreachable() -> Supervisor:
+    return Supervisor(
+        "plant",
+        [Part("flow"), Part("pump")],
+        checks=[connection("flow", "pump")],
+        max_attempts=1000,
+        restart=Backoff(3600, 86_400),
+    )
+
+
+def cycle() -> None:
+    below = Supervisor("below", [Part("pump")])
+    Supervisor("middle", [Supervisor("top", [below])])
+    below.__init__("below", [Supervisor("again", [Part("x")]), _top_of(below)])  # type: ignore[misc] # the point
+
+
+def _top_of(below: Supervisor) -> Supervisor:
+    fresh = Supervisor("fresh", [Part("y")])
+    fresh.below = {"below": below}
+    return fresh
+
+
+def used_twice() -> None:
+    below = Supervisor("below", [Part("pump")])
+    Supervisor("one", [below])
+    Supervisor("other", [below])
+
+
+TREES: dict[str, tuple[Callable[[], object], str, str]] = {
+    "a cycle": (cycle, "Supervisor(fresh) contains it", "a tree has none"),
+    "a supervisor used twice": (used_twice, "Supervisor(one/below) is already below one", "it has one parent"),
+    "a supervisor twice in one": (
+        lambda: Supervisor("plant", [below := Supervisor("below", [Part("pump")]), below]),
+        "two children are named 'below'",
+        "names are unique",
+    ),
+    "a supervisor and a child of one name": (
+        lambda: Supervisor("plant", [Part("line"), Supervisor("line", [Part("pump")])]),
+        "two children are named 'line'",
+        "names are unique",
+    ),
+    "a path below another": (
+        lambda: Supervisor("plant", [Supervisor("a/b", [Part("pump")])]),
+        "a supervisor below another one 'a/b'",
+        "for example 'line-1'",
+    ),
+    "a path too long after nesting": (
+        lambda: Supervisor("x" * 100, [Supervisor("y" * 95, [Part("pump")])]),
+        "201 characters",
+        "at most 200",
+    ),
+    "a path too long after nesting, of nobody": (
+        lambda: Supervisor("x" * 150, [Supervisor("y" * 60, [])]),
+        "211 characters",
+        "at most 200",
+    ),
+    "it ticks more seldom than its parent waits": (
+        lambda: Supervisor("plant", [Supervisor("line", [], interval=10, stale_after=30)]),
+        "Supervisor(line) ticks every 10 s",
+        "give one of them another value",
+    ),
+    "an escalation that never comes": (unreachable, "max_attempts=1000", "allowed are 24 h, for example"),
+    "dead before stale": (
+        lambda: plant(stale_after=10, dead_after=10),
+        "dead_after=10.0 s must be longer than stale_after",
+        "for example dead_after=20",
+    ),
+    "no strategy": (lambda: plant(strategy="all"), "strategy='all'", "one_for_one, one_for_all, rest_for_one"),
+    "a strategy that is no text": (lambda: plant(strategy=1), "strategy=1", "one_for_one"),
+    "no answer": (lambda: plant(on_escalation="ignore"), "on_escalation='ignore'", "restart, degrade, escalate"),
+    "an answer that is no text": (
+        lambda: plant(on_escalation=None),
+        "on_escalation=None",
+        "restart, degrade, escalate",
+    ),
+    "dynamic is a list": (lambda: plant(dynamic=[]), "dynamic=[]", "a function of the desired document"),
+    "Desired of no kind": (lambda: plant(Desired=int), "Supervisor(plant): Desired = <class 'int'>", "or dict"),
+    "a desired document that needs values": (lambda: plant(Desired=Needy), "'speed'", "give one with desired="),
+    "a desired document of another type": (lambda: plant(desired=[1]), "desired: [1] is a list", "not dict"),
+}
+
 BAD = {
     f"{what}: {name}": case
     for what, cases in (
         ("supervisor", SUPERVISORS),
+        ("tree", TREES),
         ("check", CHECKS),
         ("action", ACTIONS),
         ("child", CHILDREN),

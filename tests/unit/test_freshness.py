@@ -235,12 +235,14 @@ def test_after_a_pause_of_the_ticks_silence_is_counted_from_its_end() -> None:
     assert sky.at(3_620_000)["part-0"].look
 
 
-def test_a_pause_ends_no_incident_of_a_child() -> None:
+def test_a_pause_ends_no_incident_of_a_child_and_begins_none() -> None:
     sky = Sky()
     sky.every_second(0, 60_000)
+    unseen = sky.unseen()
     sky.resumed = BEGIN_MS + 70_000
-    sky.every_second(70_000, 80_000)
-    assert sky.unobservable() == {"part-0"}
+    sky.every_second(70_000, 150_000)
+    assert sky.unseen() == unseen
+    assert sky.kinds().count("unobservable") == 1
 
 
 def test_a_clock_that_is_set_back_makes_silence_begin_now() -> None:
@@ -280,6 +282,24 @@ def test_only_some_children_are_looked_at_alone_at_a_time_and_all_get_their_turn
     assert sorted(name for _, name in sky.looks) == sorted([*sky.records] * len(PAUSES_MS))
 
 
+def test_whoever_is_seen_leaves_room_for_the_next_one_at_once() -> None:
+    sky = Sky(*parts(5))
+    sky.at(1_000, see=["part-0"])
+    sky.at(20_000)
+    assert sky.alone() == {"part-1", "part-2", "part-3", "part-4"}
+    sky.at(22_000)
+    assert "part-0" not in sky.alone(), "no room"
+    sky.at(23_000, see=["part-4"])
+    assert sky.alone() == {"part-0", "part-1", "part-2", "part-3"}
+
+
+def test_a_reported_child_needs_no_room() -> None:
+    sky = Sky(*parts(4), Reported("reported"))
+    sky.at(20_000)
+    assert len(sky.alone()) == ROOM
+    assert sky.unobservable() == {"reported"}
+
+
 def test_a_silent_child_alone_is_no_reason_to_suspect_the_store() -> None:
     for count in (1, 2, 3):
         sky = Sky(*parts(count))
@@ -309,6 +329,16 @@ def test_children_that_fell_silent_one_after_the_other_are_not_suspicious() -> N
     sky.at(20_000, see=["part-2"])
     sky.at(31_000)
     assert suspicion(sky.view(), sky.now) is None
+
+
+def test_those_who_are_silent_for_long_are_not_asked_about() -> None:
+    sky = Sky(*parts(11))
+    late = STALE_MS + LONG_SILENCE_MS
+    sky.now = BEGIN_MS + late
+    for name in ("part-0", "part-1"):
+        sky.seen[name] = Observation(Seen(), sky.now - STALE_MS, 2)
+    sky.seen["part-2"] = Observation(Seen(), sky.now, 2)
+    assert suspicion(sky.view(), sky.now) == Suspicion(("part-0", "part-1"), 3)
 
 
 def test_a_stretch_of_suspicion_is_told_once_at_each_end() -> None:
