@@ -112,7 +112,12 @@ def fresh(seen: "ChildView", stale_ms: int, now: int, resumed: int) -> bool:
 
 def climb(view: "View", now: int) -> dict[str, Rung]:
     """The rungs of all children of ``view`` whose record changes by it, or that are to be looked at alone."""
-    born = [(name, seen, seen.record) for name, seen in view.children.items() if seen.record]
+    # Nearly all children are fresh and on no rung: they cost one comparison.
+    born = [
+        (name, seen, seen.record)
+        for name, seen in view.children.items()
+        if seen.record and (seen.record.unseen or not fresh(seen, seen.stale_after_ms, now, view.resumed))
+    ]
     born.sort(key=lambda each: not _looked_at_alone(each[2].unseen))  # who may leave room for others goes first
     room = ROOM - sum(_looked_at_alone(record.unseen) for _, _, record in born)
     found: dict[str, Rung] = {}

@@ -120,7 +120,7 @@ class Runtime:
                 self._look_after(record)
             except StoreUnavailable:
                 raise
-            except Exception as error:  # one action that cannot be looked after is no reason to leave the others
+            except Exception as error:  # noqa: BLE001 # whatever is wrong with one is no reason to leave the others
                 _log.exception("action_not_looked_after", action=record.id, error=told(error))
         return len(overdue)
 
@@ -129,7 +129,7 @@ class Runtime:
         return self._publish(self.store.outbox.unpublished(UNPUBLISHED_MS))
 
     def sweep_wakes(self) -> int:
-        """Wake the supervisors that a tick is missing of: it died, or the message that should have brought it is lost."""
+        """Wake the supervisors that a tick is missing of: it died, or the message for it is lost."""
         return self._publish(self.store.outbox.rewake([each.path for each in self.supervisors.values()], LEASE_MS))
 
     def sweep_history(self) -> int:

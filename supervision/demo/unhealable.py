@@ -85,8 +85,8 @@ class Unhealable(Scene):
         """As the history and the log have it."""
         self.call = self.world.awaited(lambda: next(iter(logged(self._log, CALL)), {}), HEAL_S)
         calls, lines = self.world.plant.calls(self.mark), logged(self._log, CALL)
-        subjects = [event.subject for event in calls]
-        expect(subjects == [line["supervisor"] for line in lines] == [plant.path], f"{subjects}; {lines}")
+        callers, logging = [event.subject for event in calls], [line["supervisor"] for line in lines]
+        expect(callers == logging == [plant.path], f"called by {callers} in the history, by {logging} in the log")
         return f"{CALL} by {plant.path}, {self.call['level']}, downtime {self.call['total_downtime']:.1f} s"
 
     @step("they are told what to read")

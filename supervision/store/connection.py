@@ -11,10 +11,10 @@ be missing, and whoever decides has to know.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from supervision.errors import StoreUnavailable
@@ -43,7 +43,7 @@ class Greeting:
     def __init__(self) -> None:
         self.server = ""
 
-    def __call__(self, connection: AbstractConnection) -> None:
+    def __call__(self, connection: Any) -> None:  # redis-py tells no types for what is used of it here
         """Log in, as redis-py does by itself when nobody wants to greet, and ask who is there."""
         connection.on_connect()
         connection.send_command("INFO", "server")

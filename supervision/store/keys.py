@@ -25,7 +25,7 @@ fields when it is removed:
     observed                hash    child -> observed document; observed, when it changes
     seen                    hash    child -> "sequence:began at" of the last good look; observed
     errors                  hash    child -> "sequence:why" of the last failed look; observed, goes at the next good one
-    slow                    hash    child, /child for one alone -> until when a look is under way; look, observed; goes at its end
+    slow                    hash    child (/child: alone) -> until when it is looked at; look, observed, goes at its end
     flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
     last                    hash    child -> `LastAction`; finish
     members                 hash    dynamic child -> which document wanted it, since when it leaves; enrol

@@ -1,6 +1,6 @@
 """The outbox: messages that a script decided on and that still have to be sent.
 
-What cannot be read was written by another version of the code, which will send it: it is told, left, and in nobody's way.
+What cannot be read was written by another version of the code, which will send it: it is told, left, in nobody's way.
 """
 
 from collections.abc import Iterable, Sequence

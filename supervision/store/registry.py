@@ -10,7 +10,6 @@ from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
 
-
 FORGET_MS = 7 * 24 * 3600 * 1000
 """How long what is no longer declared is remembered: longer than any holiday in which its workers were down."""
 

@@ -89,7 +89,11 @@ class Ticks:
         own = (of(path, what) for what in ("control", "members", "sources", "gone"))
         changes = {
             "members": [[name, _member(view, name, member)] for name, member in joined.items()],
-            "removed": [name for name, member in plan.members.members.items() if member is None],
+            "removed": [
+                [name, view.roster.members[name].source]
+                for name, member in plan.members.members.items()
+                if member is None
+            ],
             "source": view.roster.source if _is_used(view.roster.source, joined) else "",
             "document": view.roster.document,
             "unused": _unused(view, plan),

@@ -41,7 +41,7 @@ def test_an_entry_that_cannot_be_read_is_told_and_left_and_stops_no_other(
     assert ask(store).hkeys(store.keys.entries) == ask(store).zrange(store.keys.outbox, 0, -1) == [b"odd"]
 
 
-def test_an_entry_without_its_message_stops_no_other(runtime: Runtime, store: Store, post: Post) -> None:
+def test_an_entry_without_its_message_stops_no_other(runtime: Runtime, store: Store) -> None:
     ask(store).zadd(store.keys.outbox, {"gone": 1})
     waiting(store, "tick:plant:1", '["tick:plant:1","tick","plant",0]')
     assert runtime.sweep_outbox() == 1

@@ -1,4 +1,4 @@
-"""Supervisors under supervisors on the real store: what is told above after each tick, and what comes down as an order."""
+"""Supervisors under supervisors on the real store: what is told above, and what comes down as an order."""
 
 from typing import Any
 
@@ -9,12 +9,15 @@ from supervision.actions import Run, action
 from supervision.backoff import Backoff
 from supervision.branch import Summary
 from supervision.checks import Fail, Ok, check, fail, ok
+from supervision.decide import decide
 from supervision.model import Phase
+from supervision.orders import Mode
 from supervision.runtime import Runtime
 from supervision.store.actions import Record
 from supervision.store.orders import Asked
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
+from supervision.view import Claim
 
 QUICK = Backoff(base=0.001, cap=0.001)
 ABOVE, BELOW = "plant", "plant/line"
@@ -87,9 +90,7 @@ class Tree:
         return record.state
 
 
-def _claim(store: Store) -> Any:
-    from supervision.view import Claim
-
+def _claim(store: Store) -> Claim:
     seconds, micros = ask(store).time()
     return Claim(epoch=1, now=seconds * 1000 + micros // 1000, dirty=0)
 
@@ -191,13 +192,9 @@ def test_a_parent_that_could_not_help_calls_once(tree: Tree) -> None:
     assert [subject for subject, _, _ in past(tree.store, "escalation")] == [ABOVE]
 
 
-@pytest.mark.parametrize("mode", ["observe", "off"])
-def test_a_parent_that_does_not_act_swallows_no_call(tree: Tree, mode: str) -> None:
-    tree.store.orders.set_mode(
-        ABOVE,
-        type(tree.store.ticks.loading.view(tree.top, _claim(tree.store)).orders.mode)(mode),
-        Asked("ann", "to see"),
-    )
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.OFF])
+def test_a_parent_that_does_not_act_swallows_no_call(tree: Tree, mode: Mode) -> None:
+    tree.store.orders.set_mode(ABOVE, mode, Asked("ann", "to see"))
     tree.lamp.heat = 1
     tree.rounds(12)
     assert [subject for subject, _, _ in past(tree.store, "escalation")] == [BELOW]
@@ -220,8 +217,6 @@ def test_a_report_of_an_older_tick_changes_nothing(tree: Tree) -> None:
 
 
 def _stale(tree: Tree) -> Any:
-    from supervision.decide import decide
-
     claim = _claim(tree.store)
     view = tree.store.ticks.loading.view(tree.line, claim)
     return view, decide(view, claim.now), claim

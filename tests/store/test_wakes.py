@@ -1,4 +1,4 @@
-"""Wake-ups: at once, then 50 ms apart, never lost; whoever died or was not heard is made up for; who comes back looks."""
+"""Wake-ups: at once, then 50 ms apart, none lost; who died or was not heard is made up for; who comes back looks."""
 
 import itertools
 from collections.abc import Callable

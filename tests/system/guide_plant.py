@@ -154,11 +154,22 @@ def restarted(condition: Condition) -> str:
 
 def stopped_when_it_leaves(condition: Condition) -> str:
     """Whether it is brought to rest when nobody wants it any more."""
+    return {"stop": "yes", "would stop": "told", "": "no"}[_wish(_left(condition, leaving_for_ms=1_000))]
+
+
+def removed(condition: Condition, *, leaving_for_ms: int) -> bool:
+    """Whether it is removed although it never came to rest."""
+    changes = decide(_left(condition, leaving_for_ms=leaving_for_ms), NOW).members.members
+    return "pump" in changes and changes["pump"] is None
+
+
+def _left(condition: Condition, *, leaving_for_ms: int) -> View:
+    """The view of a supervisor whose pump leaves since then."""
     plant = Supervisor("plant", _siblings(condition), dynamic=lambda _: [Pump("pump")], checks=[_failing([])])
     view = _view(plant, condition)
     leaving = {**view.children, "pump": replace(view.children["pump"], leaving=True)}
-    roster = Roster("some", "{}", {}, "", {"pump": Member("some", NOW - 1_000)})
-    return {"stop": "yes", "would stop": "told", "": "no"}[_wish(replace(view, children=leaving, roster=roster))]
+    roster = Roster("some", "{}", {}, "", {"pump": Member("some", NOW - leaving_for_ms)})
+    return replace(view, children=leaving, roster=roster)
 
 
 def _failing(asked: list[str]) -> Any:

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import faults
 import msgspec
@@ -84,12 +85,35 @@ def provoke(step: str, system: HealingSystem) -> None:
             client.sweep("due", by="test", reason="so that it is sent")
     if script == "publish look":
         want_a_look(system)
+    if script == "enrol":
+        change_the_guests(system)
     if script != "reserve":
         if step.endswith(" trim"):
             system.send_sweep("history")
         if step.endswith((" prune", " forget", " declare")):
             system.send_sweep("forgotten")
         system.kill_lonely()
+
+
+def change_the_guests(system: HealingSystem) -> set[str]:
+    """Whoever is there leaves, and another one comes; answers who."""
+    wanted = {f"guest-{uuid.uuid4().hex}"}
+    with Client(system.server.url) as client:
+        client.set_desired("plant", {"guests": list(wanted)}, by="test", reason="so that some come and some go")
+    return wanted
+
+
+def guests(system: HealingSystem) -> tuple[set[str], set[str]]:
+    """Who is enrolled, and who has a record."""
+    of, client = system.store.keys.of, cast("Any", system.store.client)  # synchronous, which its types do not say
+    found = [client.hkeys(of("plant", what)) for what in ("members", "records")]
+    members, records = ({name.decode() for name in names if name != b"lonely"} for names in found)
+    return members, records
+
+
+def test_whoever_came_and_went_meanwhile_left_nothing_behind(system: HealingSystem) -> None:
+    wanted = change_the_guests(system)
+    until(lambda: guests(system) == (wanted, wanted), timeout=60, what=lambda: f"{guests(system)} to be {wanted}")
 
 
 def want_a_look(system: HealingSystem) -> None:

@@ -224,6 +224,15 @@ def test_under_every_order_a_child_is_looked_at_and_people_may_restart_it(
         assert answer == by_people
 
 
+@pytest.mark.parametrize(
+    ("row", "gone"), [("paused", False), ("mode `observe`", False), ("mode `off`", False), ("quarantined", True)]
+)
+def test_the_time_to_come_to_rest_does_not_begin_while_people_have_a_child_left_alone(row: str, *, gone: bool) -> None:
+    condition = CONDITIONS[row]
+    assert guide_plant.removed(condition, leaving_for_ms=members.LEAVE_MS + 1_000) is gone
+    assert guide_plant.removed(condition, leaving_for_ms=members.LEAVE_MS - 1_000) is False
+
+
 def test_the_table_of_orders_has_no_other_rows() -> None:
     assert list(table(section("Orders"))) == list(CONDITIONS)
 
@@ -329,6 +338,8 @@ def _said() -> Iterator[str]:
     yield f"within the last {supervisor.DEFAULT_WINDOW_S:g} s (`window`)"
     yield f"cannot take its action within {lease} ends"
     yield f"not seen at rest within {members.LEAVE_MS // 1000} s is removed"
+    yield f"These {members.LEAVE_MS // 1000} s do not begin while it is paused"
+    yield "`interval = 30` in the class"
     yield f"declared for {FORGET_MS // 86_400_000} days is forgotten"
     yield f"For {TOMBSTONE_MS // 3_600_000} h a tombstone"
     yield f"{order_terms.LONGEST_PAUSE_S // 86_400} days ahead at most"

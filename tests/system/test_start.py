@@ -13,7 +13,7 @@ BROKEN = {
     "a bad declaration": ("from supervision import Supervisor\nplant = Supervisor('plant?', [])\n", "'plant?'"),
     "two of one name": (
         "from supervision import Supervisor\none = Supervisor('plant', [])\nother = Supervisor('plant', [])\n",
-        "a second supervisor is named 'plant'",
+        "a second supervisor is at 'plant'",
     ),
 }
 

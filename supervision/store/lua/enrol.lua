@@ -10,7 +10,7 @@ for _, change in ipairs(changes.members) do
 end
 if changes.source ~= '' then redis.call('HSET', sources, changes.source, changes.document) end
 
-local busy = {}
+local busy, used = {}, {}
 local function remove(child)
   for i = 9, #KEYS do redis.call('HDEL', KEYS[i], child) end
   redis.call('HDEL', members, child)
@@ -20,12 +20,17 @@ local function remove(child)
   redis.call('HSET', gone, child, text(now))
 end
 
-for _, child in ipairs(changes.removed) do
+for _, removed in ipairs(changes.removed) do
+  local child, source = removed[1], removed[2]
   -- A person gave it an action since it was loaded, or nobody saw the one that it has: its end comes first.
-  if redis.call('HEXISTS', KEYS[8], child) == 1 then busy[supervisor .. '/' .. child] = true else remove(child) end
+  if redis.call('HEXISTS', KEYS[8], child) == 1 then
+    busy[supervisor .. '/' .. child], used[source] = true, true
+  else
+    remove(child)
+  end
 end
-if next(busy) == nil then
-  for _, source in ipairs(changes.unused) do redis.call('HDEL', sources, source) end
+for _, source in ipairs(changes.unused) do
+  if not used[source] then redis.call('HDEL', sources, source) end
 end
 for child, at in pairs(hash(gone)) do
   if math.abs(now - tonumber(at)) > keep then redis.call('HDEL', gone, child) end
