@@ -15,7 +15,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     events                  stream  the history, written by every script; trimmed by age
     counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
-Per supervisor, below s:<supervisor>:, going away when it is forgotten (7 days after it was last declared), and a child's
+    incidents               hash    supervisor, or unobservable child -> when its incident began; goes when it is over
 fields when it is removed:
 
     control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all

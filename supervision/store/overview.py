@@ -174,7 +174,7 @@ def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
         record, unread = None, f"written by another version of the code ({error})"
     mark, at = found.of(name, "seen"), found.at
     observed_at = int(mark.split(b":")[1]) if mark else None
-    _, _, error = found.of(name, "errors").decode().partition(":")
+    _, _, failure = found.of(name, "errors").decode().partition(":")
     until = record.quarantined_until if record else 0
     member = _decoded(found.of(name, "members"), StoredMember)
     return ChildView(
@@ -187,7 +187,7 @@ def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
         since=record.since if record else None,
         observed_at=observed_at,
         observed_age_ms=_age(observed_at, at),
-        observation_error=error,
+        observation_error=failure,
         stale=observed_at is not None and at - observed_at > found.declared.stale_after_ms,
         circuit=found.circuit.state.value,
         held=_held(found, name),

@@ -122,7 +122,7 @@ def extras(wanted: Wanted) -> list[Lamp] | None:
 def declared(lamps: int = 2) -> tuple[Supervisor, Supervisor]:
     """The site and its plant, as one version of the code has them."""
     quick: dict[str, Any] = {"restart": Backoff(base=0.001, cap=0.001), "max_attempts": 2, "stale_after": 60}
-    own = {"dynamic": extras, "Desired": Wanted, "observe_timeout": 0.001, "window": 0.5}
+    own: dict[str, Any] = {"dynamic": extras, "Desired": Wanted, "observe_timeout": 0.001, "window": 0.5}
     line = plant(lamps, checks=[equally_warm] if lamps > 1 else [], **quick, **own)
     return Supervisor("site", [line], **quick), line
 

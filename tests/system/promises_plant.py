@@ -8,6 +8,7 @@ All that is real are files in ``$PLANT_FOLDER``: ``torn`` is what the check find
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from supervision import (
     Backoff,
@@ -87,7 +88,12 @@ def it_holds(belt: Seen, _motor: Seen) -> Verdict:
     return fail("the belt is torn") if belt.observed["torn"] else ok()
 
 
-QUICK = {"interval": 0.3, "observe_timeout": 0.5, "stale_after": 2, "restart": Backoff(base=0.2, cap=0.4, jitter=0)}
+QUICK: dict[str, Any] = {
+    "interval": 0.3,
+    "observe_timeout": 0.5,
+    "stale_after": 2,
+    "restart": Backoff(base=0.2, cap=0.4, jitter=0),
+}
 SMALL = (FOLDER / "small").exists()
 
 press = Supervisor(

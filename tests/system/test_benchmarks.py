@@ -64,5 +64,6 @@ def test_the_benchmarks_without_workers_measure_all_that_they_promise(tmp_path: 
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(400)  # 50 s on an idle machine
 def test_the_benchmarks_with_workers_measure_all_that_they_promise(tmp_path: Path) -> None:
     assert_positive(measured(tmp_path, *WITH_WORKERS), WITH_WORKERS)

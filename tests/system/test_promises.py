@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -23,7 +24,6 @@ from waiting import until
 from supervision.client import ChildView, Client, SupervisorView
 from supervision.model import ChildRecord
 from supervision.server import EmbeddedStore
-from supervision.store.actions import Record
 from supervision.store.history import Past
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -46,6 +46,8 @@ class Promised(HealingSystem):
         commands = {"worker-1": ALL, "worker-2": ALL, "beat-1": BEAT, "beat-2": BEAT}
         super().__init__(folder, server, commands, kills="child", plant="promises_plant")
         self.client = Client(server.url)
+        self.bare: Any = self.store.client
+        """Its types are those of the synchronous and the asynchronous client at once, so here it has none."""
 
     def end(self) -> None:
         self.client.close()
@@ -84,13 +86,16 @@ class Promised(HealingSystem):
         self.wait("the incident to be over", lambda: not self.press().incident)
         self.wait("rest", lambda: self.store.client.zcard(self.store.keys.due) == 0)
 
+    def epoch(self, path: str) -> int:
+        return int(self.bare.hget(self.store.keys.of(path, "control"), "epoch"))
+
     def looks(self, child: str) -> int:
         return len(self.lines(f"{child}.looks"))
 
     def seen_at(self, path: str) -> int:
         above, _, name = path.rpartition("/")
-        mark = self.store.client.hget(self.store.keys.of(above, "seen"), name)
-        return int(mark.split(b":")[1]) if isinstance(mark, bytes) else 0
+        mark = self.bare.hget(self.store.keys.of(above, "seen"), name)
+        return int(mark.split(b":")[1]) if mark else 0
 
     def now(self) -> int:
         return self.client.now()
@@ -251,9 +256,7 @@ def test_r6_a_circuit_closes_when_its_check_and_its_child_left_the_code(system: 
 @pytest.mark.parametrize("outage", ["killed", "ended", "paused"])
 def test_r7_no_restart_is_caused_by_an_outage_of_the_store(outage: str, system: Promised) -> None:
     began = system.now()
-    epochs = {
-        path: int(system.store.client.hget(system.store.keys.of(path, "control"), "epoch")) for path in (PRESS, MINE)
-    }  # type: ignore[arg-type]  # the sync client answers the value itself
+    epochs = {path: system.epoch(path) for path in (PRESS, MINE)}
     if outage == "paused":
         paused_store(system)
     else:
@@ -264,8 +267,7 @@ def test_r7_no_restart_is_caused_by_an_outage_of_the_store(outage: str, system: 
     assert system.since(began, "action") == []
     assert system.since(began, "circuit") == []
     assert system.since(began, "unobservable") == []
-    for path, epoch in epochs.items():
-        assert int(system.store.client.hget(system.store.keys.of(path, "control"), "epoch")) > epoch  # type: ignore[arg-type]  # as above
+    assert all(system.epoch(path) > epoch for path, epoch in epochs.items())
 
 
 def siblings_go_on(system: Promised) -> None:
@@ -306,34 +308,27 @@ def test_r9_a_stopped_process_freezes_no_sibling(system: Promised) -> None:
 
 def test_r8_the_history_of_all_this_leads_to_what_is(system: Promised) -> None:
     system.heal()
-    keys, client = system.store.keys, system.store.client
+    keys, client = system.store.keys, system.bare
 
     def agrees() -> bool:
         """Once nothing moves: states, circuits, actions and counts are what the history says."""
-        before = len(system.history())
-        told = Replayed()
-        told.play(system.history())
+        told, history = Replayed(), system.history()
+        told.play(history)
         records = {
-            f"{path}/{name.decode()}": record.state
+            f"{path}/{name.decode()}": msgspec.json.decode(text, type=ChildRecord).state
             for path in (PRESS, MINE)
-            for name, text in client.hgetall(keys.of(path, "records")).items()  # type: ignore[union-attr]  # as above
-            for record in [record_in(text)]
+            for name, text in client.hgetall(keys.of(path, "records")).items()
         }
-        if len(system.history()) != before:
+        found = [system.store.actions.get(name) for name in told.actions]
+        counts = {name.decode(): int(count) for name, count in client.hgetall(keys.counters).items()}
+        circuit = system.press().circuit
+        if system.history() != history:
             return False
         assert records == told.states
-        assert told.circuits[PRESS] == system.press().circuit
-        found = [system.store.actions.get(name) for name in told.actions]
-        assert {each.id: each.state for each in found if isinstance(each, Record)} == told.actions
-        counts = {name.decode(): int(n) for name, n in client.hgetall(keys.counters).items()}  # type: ignore[union-attr]  # as above
-        assert {n: c for n, c in counts.items() if n.split("|")[0] in COUNTED} == {
-            n: c for n, c in told.counts.items() if c
-        }
+        assert circuit == told.circuits[PRESS]
+        assert {each.id: each.state for each in found if each} == told.actions
+        assert {name: n for name, n in counts.items() if name.split("|")[0] in COUNTED} == dict(told.counts)
         return True
 
     system.wait("a moment in which nothing happens", agrees)
     assert len(system.since(0, "circuit")) > 4, "there was something to tell"
-
-
-def record_in(text: bytes) -> ChildRecord:
-    return msgspec.json.decode(text, type=ChildRecord)

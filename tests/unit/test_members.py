@@ -511,7 +511,7 @@ def test_who_offers_no_rest_is_only_left_alone_while_it_is_off() -> None:
 
 def test_a_rest_that_raises_is_a_fault_of_that_child() -> None:
     class Wild(Engine):
-        def rest(self, desired: Wanted) -> Wanted:
+        def rest(self, desired: Wanted) -> Wanted:  # noqa: ARG002 # the signature of what it overrides
             raise ValueError("bug")
 
     plant = Plant(Wild("a"), Engine("b"))
