@@ -232,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
         elif meanwhile == "a dead worker":
             self.a_worker_dies(child)
         elif meanwhile == "an order":
-            self.force_open(again=False)
+            self.force_open()
         elif meanwhile == "another document":
             self.want(1)
         self.commit(0, published=True, reported=True)
@@ -432,6 +432,38 @@ class StoreMachine(RuleBasedStateMachine):
                 self.runtime.sweep_due()
             self.start(action)
 
+    @rule(
+        rounds=st.integers(1, 6),
+        outcome=st.sampled_from(("succeeded", "failed", "failed")),
+        warmth=st.sampled_from(((0, 1), (0, 1), (0, 0))),
+    )
+    def live(self, rounds: int, outcome: str, warmth: tuple[int, int]) -> None:
+        """As nearly all of the time: looks, ticks, and actions that are run as soon as they are sent."""
+        for _ in range(rounds):
+            self.look((True, True), warmth, came_back=4)
+            self.tick()
+            self.act(outcome)
+            self.tick_above(died=False)
+
+    def act(self, outcome: str) -> None:
+        """Every action that waits is run, and ends."""
+        for (above, _child), action in self.flight().items():
+            self.start(action)
+            if not self.runs or self.runs[-1].id != action:
+                continue
+            if above == SITE:
+                self.restart_below(ended=True)
+            else:
+                self.send(self.store.actions.finish(self.runs[-1], outcome=outcome, retry=False).entries)
+
+    @rule(child=lamp, end=st.sampled_from(("seen", "failed", "slow", "dies")))
+    def climb(self, child: str, end: str) -> None:
+        """A child falls silent, and ticks come by until it is looked at alone."""
+        self.a_child_falls_silent(child)
+        for _ in range(2):
+            self.tick()
+        self.look_alone(-1, end)
+
     # Sweeps, and the server
 
     @rule(action=which)
@@ -471,17 +503,18 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.registry.prune(self.plant, keep_ms=HOUR_MS)
         assert not ask(self.store).hexists(orphans, "lamp-1")
 
-    @rule(declared_again=st.booleans())
-    def nobody_declares_the_plant_for_long(self, *, declared_again: bool) -> None:
-        """Nothing of it is left then; unless something is in flight, or it is declared again in time."""
-        if not declared_again and self.steps % 5:
-            return  # not so often that nothing else is seen
+    @rule(declared_again=st.sampled_from((True, True, False)), long=rarely)
+    def nobody_declares_the_plant(self, *, declared_again: bool, long: bool) -> None:
+        """For long, and nothing of it is left; unless something is in flight, or it is declared again in time."""
+        if not long:  # rarely, so that there is something to forget
+            assert self.store.registry.forget(HOUR_MS) == []
+            return
         self.forget_tickers()
         ask(self.store).hset(self.store.keys.declared, PLANT, "1")
         if declared_again:
             self.runtime.declare()
         kept = declared_again or any(path == PLANT for path, _ in self.flight())
-        assert self.store.registry.forget() == ([] if kept else [PLANT])
+        assert self.store.registry.forget(HOUR_MS) == ([] if kept else [PLANT])
         if not kept:
             assert not [key for key in everything(self.store) if f"s:{PLANT}:" in key]
             assert not [name for name in self.counts() if f"|supervisor={PLANT}|" in f"{name}|"]
@@ -519,43 +552,47 @@ class StoreMachine(RuleBasedStateMachine):
         assert (done, revision) == (True, int(before) + 1)
         self.may_have_lost[PLANT] = True  # `desire` hands no message to whoever asks: the outbox has it
 
-    @rule(again=st.booleans())
-    def force_open(self, *, again: bool) -> None:
-        """Once per request, also after it was heard; a reset follows sooner or later."""
-        number = next(self.ids)
-        request = f"forced-{number - 1 if again else number}"
-        forced = Forced("ann", "to see what happens", request)
+    @rule(what=st.sampled_from(("force-open", "reset", "reset", "reset above", "a reset that comes too late")))
+    def move_the_circuit(self, what: str) -> None:
+        """By order: open until it is reset, or at an end with the incident that there is."""
+        if what == "force-open":
+            self.force_open()
+            return
+        path = SITE if what == "reset above" else PLANT
+        before, incident = everything(self.store), self.circuit(path).incident
+        late = what == "a reset that comes too late" or not incident
+        stands = self.store.orders.reset(path, "long-over" if late else incident, ANN)
+        assert (stands is not None) == late
+        if late:
+            assert everything(self.store) == before
+
+    def force_open(self) -> None:
+        """Once per request."""
+        forced = Forced("ann", "to see what happens", self.request())
         self.store.orders.force_open(PLANT, forced)
         before = everything(self.store)
         self.store.orders.force_open(PLANT, forced)
         assert everything(self.store) == before
 
-    @rule(path=st.sampled_from((PLANT, PLANT, SITE)), late=rarely)
-    def reset(self, path: str, *, late: bool) -> None:
-        """The incident that there is, or one that is over."""
-        incident = "long-over" if late else self.circuit(path).incident
-        before = everything(self.store)
-        if self.store.orders.reset(path, incident or "none", ANN) is not None:
-            assert everything(self.store) == before
-
-    @rule(child=st.sampled_from((WHOLE, *LAMPS)), on=st.sampled_from((True, True, False)))
-    def switch(self, child: str, *, on: bool) -> None:
-        self.store.orders.switch(PLANT, child, on=on, declared=True, asked=ANN)
-
-    @rule(child=st.sampled_from((WHOLE, *LAMPS)), mode=st.sampled_from((*Mode, Mode.ACT)), what=st.integers(0, 5))
-    def order(self, child: str, mode: Mode, what: int) -> None:
-        """A pause or its end, a silence or its end, or another mode."""
-        ahead = now(self.store) + HOUR_MS
-        if what == 0:
-            self.store.orders.pause(PLANT, child, Pause(ahead, "ann", "r", self.request()))
-        elif what in (1, 2):
-            self.store.orders.resume(PLANT, child, ANN)
-        elif what == 3:
-            self.store.orders.silence(PLANT, Silence(ahead, "ann", "r", self.request()))
-        elif what == 4:
-            self.store.orders.end_silence(PLANT, ANN)
+    @rule(
+        child=st.sampled_from((WHOLE, *LAMPS)),
+        what=st.sampled_from(("pause", "silence", "end of silence", "off", "on", "observe", *("as before",) * 6)),
+    )
+    def order(self, child: str, what: str) -> None:
+        """What people want of a child or of all, and then again not."""
+        ahead, book = now(self.store) + HOUR_MS, self.store.orders
+        if what == "pause":
+            book.pause(PLANT, child, Pause(ahead, "ann", "r", self.request()))
+        elif what == "silence":
+            book.silence(PLANT, Silence(ahead, "ann", "r", self.request()))
+        elif what == "end of silence":
+            book.end_silence(PLANT, ANN)
+        elif what in {"off", "on"}:
+            book.switch(PLANT, child, on=what == "on", declared=True, asked=ANN)
+        elif what == "observe":
+            book.set_mode(PLANT, Mode.OFF if child else Mode.OBSERVE, ANN)
         else:
-            self.store.orders.set_mode(PLANT, mode, ANN)
+            self.undo_orders()
 
     # What must always hold
 
@@ -677,11 +714,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.every_transition_is_in_the_history()
         self.store.close()
 
-    def end_all_orders(self) -> None:
+    def undo_orders(self) -> None:
         for child in (WHOLE, *LAMPS):
             self.store.orders.resume(PLANT, child, ANN)
             self.store.orders.switch(PLANT, child, on=True, declared=True, asked=ANN)
         self.store.orders.set_mode(PLANT, Mode.ACT, ANN)
+
+    def end_all_orders(self) -> None:
+        self.undo_orders()
         if self.circuit(PLANT).forced or b"force-open" in ask(self.store).hgetall(self.store.keys.of(PLANT, "orders")):
             self.tick()
             self.store.orders.reset(PLANT, self.circuit(PLANT).incident, ANN)
@@ -689,14 +729,10 @@ class StoreMachine(RuleBasedStateMachine):
     def brought_to_rest(self, path: str) -> None:
         """Ticks and looks that find everything well, and actions that succeed: no circuit stays open for ever."""
         for _ in range(40):
-            for (above, _child), action in self.flight().items():
+            for action in self.flight().values():
                 ask(self.store).zadd(self.store.keys.due, {action: 1}, xx=True)
-                self.runtime.sweep_due()
-                self.start(action)
-                if above == SITE and self.runs[-1].id == action:
-                    self.restart_below(ended=True)
-                elif self.runs and self.runs[-1].id == action:
-                    self.send(self.store.actions.finish(self.runs[-1], outcome="succeeded").entries)
+            self.runtime.sweep_due()
+            self.act("succeeded")
             self.look((True, True), (0, 0), came_back=4)
             self.tick()
             self.tick_above(died=False)

@@ -1,8 +1,11 @@
-"""What the promise tests supervise: a press whose check fails when its belt is torn, and a mine with a silent pump.
+"""What the promise tests supervise: a press whose check fails when its belt is torn, a mine with a silent pump, and a
+yard with a shed below it, whose boxes are restarted one after the other.
 
 All that is real are files in ``$PLANT_FOLDER``: ``torn`` is what the check finds and a restart mends, unless there is
 ``hopeless``, under which it runs into its limit; ``<child>.hang`` and ``<child>.gone`` are how looks go wrong, and
-``raises`` how the check does. ``small`` is a later version of the code: without the check and the child that it reads.
+``raises`` how the check does. ``shed.torn`` and ``shed.hopeless`` are
+the same for the boxes, of which the second one mends;
+``small`` is a later version of the code: without the check and the child that it reads.
 """
 
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from supervision import (
+    ActionFailed,
     Backoff,
     Child,
     Do,
@@ -104,3 +108,31 @@ press = Supervisor(
     **QUICK,
 )
 mine = Supervisor("mine", [Part("pump"), Part("wagon"), Part("lift")], **QUICK)
+
+
+class Box(Part):
+    """One of two that are restarted together."""
+
+    def observe(self) -> dict[str, bool]:
+        return {"torn": self.is_there("shed.torn"), "broken": False}
+
+    @action(timeout=1, retries=0)
+    def restart(self, run: Run) -> None:
+        note("runs", f"{self.name} begin {run.id} {run.fence}")
+        if self.is_there("shed.hopeless"):
+            raise ActionFailed("there is no hope")
+        if self.name == "box-2":
+            (FOLDER / "shed.torn").unlink(missing_ok=True)
+        note("runs", f"{self.name} end {run.id} {run.fence}")
+
+
+@check("box-1", "box-2", restart="box-1")
+def they_hold(_one: Seen, other: Seen) -> Verdict:
+    """Both boxes are whole."""
+    return fail("a box is torn") if other.observed["torn"] else ok()
+
+
+shed = Supervisor(
+    "shed", [Box("box-1"), Box("box-2")], checks=[they_hold], strategy="one_for_all", max_attempts=2, **QUICK
+)
+yard = Supervisor("yard", [shed], max_attempts=2, **QUICK)

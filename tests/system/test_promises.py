@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from replayed import COUNTED, Replayed
 from waiting import until
 
 from supervision.client import ChildView, Client, SupervisorView
+from supervision.errors import Conflict, NotFound
 from supervision.model import ChildRecord
 from supervision.server import EmbeddedStore
 from supervision.store.history import Past
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-PRESS, MINE = "press", "mine"
+PRESS, MINE, YARD, SHED = "press", "mine", "yard", "yard/shed"
+ALL_OF_THEM = (PRESS, MINE, YARD, SHED)
 PAUSE_S = 5.0
 """Longer than the lease of a tick and than any observation counts."""
 
@@ -65,7 +67,10 @@ class Promised(HealingSystem):
             (self.folder / file).unlink(missing_ok=True)
 
     def press(self) -> SupervisorView:
-        found = self.client.get(PRESS)
+        return self.supervisor(PRESS)
+
+    def supervisor(self, path: str) -> SupervisorView:
+        found = self.client.get(path)
         assert isinstance(found, SupervisorView)
         return found
 
@@ -79,15 +84,21 @@ class Promised(HealingSystem):
 
     def heal(self) -> None:
         """Everything is well from now on, and the incident is over."""
-        self.take("hopeless", "torn", "raises", "belt.gone", "pump.hang", "at")
-        self.circuit("closed")
-        if incident := self.press().incident:
-            self.client.reset(PRESS, incident=incident, by="test", reason="the next test begins anew")
-        self.wait("the incident to be over", lambda: not self.press().incident)
+        self.take("hopeless", "torn", "raises", "belt.gone", "pump.hang", "shed.hopeless", "shed.torn", "at")
+        for path in (PRESS, SHED, YARD):
+            self.wait(f"{path} to be well again", lambda path=path: self.is_over(path))  # type: ignore[misc]  # bound at once
         self.wait("rest", lambda: self.store.client.zcard(self.store.keys.due) == 0)
 
     def epoch(self, path: str) -> int:
         return int(self.bare.hget(self.store.keys.of(path, "control"), "epoch"))
+
+    def is_over(self, path: str) -> bool:
+        """Whether there is no incident any more; one that has closed, and that of the yard, is ended by a person."""
+        found = self.supervisor(path)
+        if found.incident and (found.circuit == "closed" or path == YARD):
+            with suppress(Conflict, NotFound):  # it is over by now
+                self.client.reset(path, incident=found.incident, by="test", reason="the next test begins anew")
+        return not found.incident and found.circuit == "closed"
 
     def looks(self, child: str) -> int:
         return len(self.lines(f"{child}.looks"))
@@ -117,12 +128,12 @@ class Promised(HealingSystem):
         finally:
             os.kill(self.server.pid, signal.SIGCONT)
 
-    def deaths(self, steps: Iterator[str], *, until_: Callable[[], object]) -> list[str]:
-        """Kill whoever comes to the next of ``steps``, again and again, until the time has come; answers where."""
+    def deaths(self, steps: Iterator[str], *, until_: Callable[[], object], most: int = 1000) -> list[str]:
+        """Kill whoever comes to the next of ``steps``, ``most`` times, until the time has come; answers where."""
         died: list[str] = []
 
         def another_dies() -> object:
-            if not (self.folder / "at").exists():
+            if len(died) < most and not (self.folder / "at").exists():
                 died.append(next(steps))
                 (self.folder / "at").write_text(died[-1])
             return until_()
@@ -306,6 +317,50 @@ def test_r9_a_stopped_process_freezes_no_sibling(system: Promised) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+def test_what_is_below_reaches_its_parent_though_tickers_die_before_they_report(system: Promised) -> None:
+    system.put("shed.hopeless", "shed.torn")
+    died = system.deaths(
+        cycle(("after commit", "after commit", "before observed")),
+        until_=lambda: system.child(SHED).state == "escalated",
+        most=9,
+    )
+    assert len(died) == 9
+    assert [past.after for past in system.history() if past.kind == "state" and past.subject == SHED].count("escalated")
+
+
+def test_an_order_to_a_subtree_is_carried_out_once_though_its_actor_dies_before_its_end(system: Promised) -> None:
+    began = system.now()
+    (system.folder / "fired").unlink(missing_ok=True)
+    (system.folder / "at").write_text("after order")
+    system.put("shed.hopeless", "shed.torn")
+    system.wait("an actor to die", (system.folder / "fired").exists)
+    system.take("shed.hopeless")
+    system.wait("the shed to be restarted, and well", lambda: system.supervisor(SHED).circuit == "closed")
+    ordered = [past for past in system.since(began, "order") if past.after == "restart"]
+    assert [past.subject for past in ordered] == [SHED]
+    from_above = [past for past in system.since(began, "circuit") if past.reason.startswith("the parent restarts")]
+    assert [past.after for past in from_above] == ["verifying"]
+    system.wait("the end of the action above", lambda: system.bare.hlen(system.store.keys.of(YARD, "flight")) == 0)
+    assert overlapping_actions(system.history()) == []
+
+
+def test_a_restart_of_several_goes_on_though_tickers_and_actors_die_between_them(system: Promised) -> None:
+    began = system.now()
+    system.put("shed.torn")
+    steps = ("after finish", "before commit", "after claim", "before finish", "after commit", "before start")
+    died = system.deaths(cycle(steps), until_=lambda: not (system.folder / "shed.torn").exists(), most=12)
+    sys.stdout.write(f"\n{len(died)} deaths: {died}\n")
+    system.wait("the shed to be well", lambda: system.supervisor(SHED).circuit == "closed")
+    assert overlapping_actions(system.history()) == []
+    steps_of = [past for past in system.since(began, "action") if past.subject.startswith(SHED)]
+    queued = [past for past in steps_of if (past.before, past.after) == ("", "queued")]
+    assert {past.subject for past in queued} == {f"{SHED}/box-1", f"{SHED}/box-2"}
+    for past in queued:
+        if past.subject.endswith("box-2"):  # its turn comes when the one before it has succeeded
+            (one,) = [each.action for each in queued if each.subject.endswith("box-1") and each.at < past.at][-1:]
+            assert any(each.action == one and each.after == "succeeded" and each.at <= past.at for each in steps_of)
+
+
 def test_r8_the_history_of_all_this_leads_to_what_is(system: Promised) -> None:
     system.heal()
     keys, client = system.store.keys, system.bare
@@ -316,16 +371,16 @@ def test_r8_the_history_of_all_this_leads_to_what_is(system: Promised) -> None:
         told.play(history)
         records = {
             f"{path}/{name.decode()}": msgspec.json.decode(text, type=ChildRecord).state
-            for path in (PRESS, MINE)
+            for path in ALL_OF_THEM
             for name, text in client.hgetall(keys.of(path, "records")).items()
         }
         found = [system.store.actions.get(name) for name in told.actions]
         counts = {name.decode(): int(count) for name, count in client.hgetall(keys.counters).items()}
-        circuit = system.press().circuit
+        circuits = {path: system.supervisor(path).circuit for path in (PRESS, SHED, YARD)}
         if system.history() != history:
             return False
         assert records == told.states
-        assert circuit == told.circuits[PRESS]
+        assert circuits == told.circuits
         assert {each.id: each.state for each in found if each} == told.actions
         assert {name: n for name, n in counts.items() if name.split("|")[0] in COUNTED} == dict(told.counts)
         return True
