@@ -6,9 +6,6 @@ from supervision.checks import Check, Fail
 from supervision.circuit import Circuit, Round, tripped
 from supervision.strategy import Errand
 
-SLOW_PROBE_MS = 5 * 60 * 1000
-"""How often an escalated circuit still tries."""
-
 Failing = tuple[Check, Fail]
 
 
@@ -69,7 +66,7 @@ def most(circuit: Circuit, around: Round) -> int:
 
 def _due(circuit: Circuit, around: Round) -> bool:
     """Whether the next attempt may be made; a time further off than any delay is a clock that was set back."""
-    longest = max(around.rules.backoff.longest_ms(around.rules.max_attempts), SLOW_PROBE_MS)
+    longest = max(around.rules.backoff.longest_ms(around.rules.max_attempts), around.rules.slow_probe_ms)
     return around.now >= circuit.next_attempt_at or circuit.next_attempt_at - around.now > longest
 
 

@@ -17,6 +17,7 @@ Rules:
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Branch(Child):
 
     kind = "supervisor"
     reported = True
-    Observed = Summary
+    Observed: ClassVar[type] = Summary
 
     @state(Phase.STOPPED, initial=True)
     def stopped(self, seen: Snapshot) -> Move:

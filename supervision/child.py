@@ -106,9 +106,9 @@ class Child:
         self.name = valid_name(name, f"{type(self).__name__} named")
         self.path = ""
         self.enabled = common.get("enabled", True)
-        self.runbook_url = common.get("runbook_url", "")
-        self.manual_steps = tuple(common.get("manual_steps", ()))
-        valid_help(self.runbook_url, self.manual_steps, repr(self))
+        self.runbook_url, steps = common.get("runbook_url", ""), common.get("manual_steps", ())
+        valid_help(self.runbook_url, steps, repr(self))
+        self.manual_steps = tuple(steps)
         self.interval_ms = 0 if self.interval is None else valid_interval(self.interval, repr(self))
         if not self.states:
             raise InvalidDeclaration(f"{self!r}: has no states; declare at least one with @state(phase, initial=True)")

@@ -31,7 +31,10 @@ from supervision.checks import Check, Fail, Ok, Unknown, Verdict
 from supervision.strategy import Errand
 
 MIN_STABLE_MS = 60_000
-"""The least calm after which attempts return to 0."""
+"""The least calm after which attempts return to 0, unless declared otherwise."""
+
+SLOW_PROBE_MS = 5 * 60 * 1000
+"""How often an escalated circuit still tries, unless declared otherwise."""
 
 PROBE_LEASE_MS = 30_000
 """How old an action of a restart may be when it is started: later, the child may long be well, or be another one."""
@@ -125,6 +128,9 @@ class Rules:
     backoff: Backoff
     max_attempts: int
     window_ms: int
+    slow_probe_ms: int = SLOW_PROBE_MS
+    """How often an escalated circuit still tries; 0 for never."""
+    stable_after_ms: int = MIN_STABLE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,5 +197,5 @@ def tripped(circuit: Circuit, check: Check) -> bool:
 
 
 def stable_ms(circuit: Circuit, rules: Rules) -> int:
-    """The calm after which the incident is over: at least a minute, and twice the last delay."""
-    return max(MIN_STABLE_MS, 2 * rules.backoff.longest_ms(circuit.attempt))
+    """The calm after which the incident is over: as declared at least, and twice the last delay."""
+    return max(rules.stable_after_ms, 2 * rules.backoff.longest_ms(circuit.attempt))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from supervision.attempts import SLOW_PROBE_MS, Failing, aimed, failing_one, fails, most, probed, recent, used
+from supervision.attempts import Failing, aimed, failing_one, fails, most, probed, recent, used
 from supervision.checks import Ok, Unknown
 from supervision.circuit import PROBE_LEASE_MS, Circuit, Round, State, Streak, stable_ms, tripped
 from supervision.model import Event
@@ -143,11 +143,16 @@ def _while_escalated(circuit: Circuit, around: Round) -> Step:
         return _closed(circuit, around, "recovered")
     if circuit.errands and around.probe.ended:
         return _continued_slowly(circuit, around)
-    begun, errand = probed(circuit, around)
+    begun, errand = probed(circuit, around) if around.rules.slow_probe_ms else (circuit, None)
     if errand is None:
         return Step(circuit)
-    slow = replace(begun, next_attempt_at=around.now + SLOW_PROBE_MS)
+    slow = replace(begun, next_attempt_at=_slowly(around))
     return Step(slow, (Event("slow_probe", around.supervisor, f"restart of {slow.child}"),), errand)
+
+
+def _slowly(around: Round) -> int:
+    """When the next slow probe is due, 0 if none is."""
+    return around.now + around.rules.slow_probe_ms if around.rules.slow_probe_ms else 0
 
 
 def _continued_slowly(circuit: Circuit, around: Round) -> Step:
@@ -188,7 +193,7 @@ def _escalated(circuit: Circuit, around: Round) -> Step:
         circuit,
         state=State.ESCALATED,
         reason=f"{count} restart{'s' * (count != 1)} did not help: {circuit.reason}" if count else circuit.reason,
-        next_attempt_at=around.now + SLOW_PROBE_MS,
+        next_attempt_at=_slowly(around),
         escalated_at=circuit.escalated_at or around.now,
     )
     return Step(escalated, (_changed(circuit, escalated, around, escalated.reason),))

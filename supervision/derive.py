@@ -95,11 +95,15 @@ class _Settled:
 def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Settled:
     """Follow `Go` until a state rests; a state that is gone from the code begins again at the initial one."""
     child, visited, events = seen.child, [record.state], list[Event]()
-    gone = "switched on" if record.state == RESTING else f"state {record.state!r} is no longer declared"
-    move: Move = Go(child.initial, gone)
     if record.state in child.states:
-        record = _with(record, phase=child.states[record.state].phase)  # a newer version may have declared another
+        phase = child.states[record.state].phase
+        record = (
+            record if record.phase is phase else _with(record, phase=phase)
+        )  # a newer version may have declared another
         move = _move(seen, record, view, now)
+    else:
+        gone = "switched on" if record.state == RESTING else f"state {record.state!r} is no longer declared"
+        move = Go(child.initial, gone)
     while isinstance(move, Go):
         if move.state not in child.states:
             raise InvalidMove(f"{child!r}: no state {move.state!r}; declared are {', '.join(child.states)}")
@@ -116,7 +120,8 @@ def _move(seen: ChildView, record: ChildRecord, view: View, now: int) -> Move:
     state, siblings = record.state, Siblings(view.children)
     move = seen.child.states[state].rule(seen.child, seen.snapshot(state, record.since, now, siblings))
     if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
-        return msgspec.structs.replace(move, reason=documents.clipped(move.reason))
+        reason = documents.clipped(move.reason)
+        return move if reason is move.reason else msgspec.structs.replace(move, reason=reason)
     raise InvalidMove(
         f"{seen.child!r}: state {state!r} returned {shown(move)}; "
         "a state returns exactly one of Stay(reason), Go(state, reason), Do(action, reason), with a reason"
@@ -130,9 +135,11 @@ def _entered(record: ChildRecord, move: Go, phase: Phase, view: View, now: int) 
 
 
 def _was_calm(record: ChildRecord, view: View, now: int) -> bool:
+    if record.phase is not Phase.RUNNING or now - record.since < _MIN_CALM_MS:
+        return False
     most = max((tried.count for tried in record.tries.values()), default=0)
     needed = max(_MIN_CALM_MS, 2 * view.supervisor.restart.longest_ms(most))
-    return record.phase is Phase.RUNNING and now - record.since >= needed
+    return now - record.since >= needed
 
 
 def _wanted(seen: ChildView, move: Move) -> ActionSpec | None:
@@ -162,7 +169,10 @@ def _not_before(seen: ChildView, record: ChildRecord, action: str, view: View) -
         return 0
     last = seen.last_action
     ended = last.ended if last and last.name == action else 0
-    return max(before.at, ended) + view.supervisor.restart.delay_ms(before.count, seen.child.path)
+    since = max(before.at, ended)
+    if view.resumed and not view.resumed <= since <= view.now:  # nobody looked meanwhile, or the clock was set
+        since = view.resumed
+    return since + view.supervisor.restart.delay_ms(before.count, seen.child.path)
 
 
 def _faulted(seen: ChildView, record: ChildRecord, error: Exception, now: int) -> Update:

@@ -6,7 +6,7 @@ Whatever a rule does besides answering (it raises, it answers nonsense) is the s
 from supervision import documents
 from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
-from supervision.circuit import Circuit, Evaluation
+from supervision.circuit import Evaluation
 from supervision.model import Event, shown
 from supervision.view import ChildView, View
 

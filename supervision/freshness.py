@@ -170,7 +170,7 @@ def suspicion(view: "View", now: int) -> Suspicion | None:
             counted += 1
             continue
         since = _silent_since(seen, record, now, view.resumed)
-        stale_for = now - since - limits(seen.child, view.supervisor).stale_ms
+        stale_for = now - since - seen.stale_after_ms
         counted += stale_for < LONG_SILENCE_MS
         if 0 <= stale_for < LONG_SILENCE_MS:
             silent.append((since, name))
@@ -183,9 +183,10 @@ def suspected(before: int, found: Suspicion | None, supervisor: str, now: int) -
     if found and not before:
         shown = ", ".join(found.silent[:_NAMES_SHOWN]) + (", ..." if len(found.silent) > _NAMES_SHOWN else "")
         why = f"{len(found.silent)} of {found.counted} children fell silent together: {shown}"
-        return now, (Event("store_suspected", supervisor, why),)
+        return now, (Event("store_suspected", supervisor, why, after=f"{supervisor}@{now}"),)
     if before and not found:
-        return 0, (Event("store_trusted", supervisor, f"after {_seconds(now - before)}"),)
+        why = f"after {_seconds(now - before)}"
+        return 0, (Event("store_trusted", supervisor, why, before=f"{supervisor}@{before}"),)
     return before, ()
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from supervision import documents
 from supervision.child import Child
+from supervision.derive import quarantined
 from supervision.errors import InvalidDeclaration
 from supervision.model import ChildRecord, Event, Phase
 from supervision.orders import Mode
@@ -119,7 +120,7 @@ def _going(seen: ChildView, member: Member, view: View, now: int) -> Iterator[tu
         return
     elif seen.record is None or _at_rest(seen, seen.record, member):
         yield name, None, _told(name, view, "at rest, and seen so", "leaving", "removed")
-    elif _let_alone(name, view, now):  # its time to come to rest has not begun
+    elif _let_alone(seen, view, now):  # its time to come to rest has not begun
         if abs(now - member.leaving) >= LEAVE_MS // 2:
             yield name, leaving, None
     elif _overdue(seen, member, now):
@@ -135,10 +136,11 @@ def _told(name: str, view: View, why: str, before: str, after: str) -> Event:
     return Event("member", f"{view.supervisor.path}/{name}", why, before, after)
 
 
-def _let_alone(name: str, view: View, now: int) -> bool:
+def _let_alone(seen: ChildView, view: View, now: int) -> bool:
     """Whether nothing is sent to it now."""
     orders = view.orders
-    return orders.mode is not Mode.ACT or bool(orders.paused_until(name, now) or view.circuit.suspected)
+    paused = orders.paused_until(seen.child.name, now) or (seen.record and quarantined(seen.record, now))
+    return orders.mode is not Mode.ACT or bool(paused or view.circuit.suspected)
 
 
 def _overdue(seen: ChildView, member: Member, now: int) -> bool:

@@ -14,7 +14,7 @@ stands until it is stale. A reason that differs at every look is a change each t
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Unpack, overload
+from typing import Any, ClassVar, Unpack, overload
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Monitor(Child):
     """A child made of one function; made by `monitor`."""
 
     kind = "monitor"
-    Observed = Health
+    Observed: ClassVar[type] = Health
 
     def __init__(
         self, name: str, function: Callable[[], object], *, interval: float | None = None, **common: Unpack[Common]

@@ -95,6 +95,7 @@ def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: 
     begun = Circuit(
         state=State.VERIFYING,
         incident=before.incident or f"{view.supervisor.path}@{view.epoch}",
+        check=before.check,  # which says whether it helped
         reason="the parent restarts everything below",
         opened_at=before.opened_at if before.incident else now,
         next_attempt_at=now,

@@ -17,6 +17,9 @@ from enum import StrEnum
 
 import msgspec
 
+from supervision.errors import InvalidDeclaration
+from supervision.model import shown
+
 WHOLE = ""
 """The name under which an order to the whole supervisor stands among those to its children."""
 
@@ -27,6 +30,13 @@ class Mode(StrEnum):
     ACT = "act"
     OBSERVE = "observe"
     OFF = "off"
+
+
+def valid_mode(value: object, what: str) -> Mode:
+    """``value`` as a `Mode`, else `InvalidDeclaration`."""
+    if isinstance(value, str) and value in tuple(Mode):
+        return Mode(value)
+    raise InvalidDeclaration(f"{what}={shown(value)}: needs one of {', '.join(Mode)}, for example 'observe'")
 
 
 class Pause(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from supervision.evaluate import resting
 from supervision.model import Event, Phase, Reservation
 from supervision.orders import Mode
 from supervision.strategy import Errand, errands, group
+from supervision.supervisor import Supervisor
 from supervision.view import View
 
 
@@ -26,9 +27,20 @@ def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool
         probing=any(seen.in_flight and seen.in_flight == circuit.probe for seen in view.children.values()),
         restarts={name: plan for name, plan in plans.items() if plan and _free(plan[0].child, view, now)},
         free=frozenset(name for name in waiting if _free(name, view, now)),
-        rules=Rules(declared.restart, declared.max_attempts, declared.window_ms),
+        rules=rules_of(declared),
         now=now,
         epoch=view.epoch,
+    )
+
+
+def rules_of(declared: Supervisor) -> Rules:
+    """What a declaration says about its circuit."""
+    return Rules(
+        backoff=declared.restart,
+        max_attempts=declared.max_attempts,
+        window_ms=declared.window_ms,
+        slow_probe_ms=declared.slow_probe_ms,
+        stable_after_ms=declared.stable_after_ms,
     )
 
 

@@ -13,12 +13,14 @@ from supervision import documents
 from supervision.backoff import Backoff
 from supervision.branch import Branch, Response, escalation_check, valid_response
 from supervision.checks import Check
-from supervision.child import RESTART_CHILD, Child
+from supervision.child import Child
 from supervision.errors import InvalidDeclaration, InvalidDocument, NotFound
 from supervision.escalation import worst_case_ms
 from supervision.freshness import valid_ladder
 from supervision.model import valid_count, valid_name, valid_path, valid_seconds
-from supervision.strategy import Strategy, errands, group, valid_strategy
+from supervision.orders import Mode, valid_mode
+from supervision.strategy import Strategy, valid_strategy
+from supervision.valid_checks import valid_checks
 
 DEFAULT_INTERVAL_S: Final = 1.0
 DEFAULT_OBSERVE_TIMEOUT_S: Final = 2.2
@@ -28,6 +30,8 @@ DEAD_AFTER_STALE: Final = 2
 
 DEFAULT_MAX_ATTEMPTS: Final = 5
 DEFAULT_WINDOW_S: Final = 300.0
+DEFAULT_STABLE_AFTER_S: Final = 60.0
+DEFAULT_SLOW_PROBE_S: Final = 300.0
 
 _T = TypeVar("_T")
 
@@ -46,9 +50,12 @@ class Supervisor:
         restart: delays between two restarts of the same child.
         max_attempts: restarts within one incident, and within ``window`` seconds, before it escalates.
         window: seconds over which restarts are counted.
+        stable_after: seconds of calm, at least, after which an incident is over.
+        slow_probe: seconds between two restarts of a circuit that has escalated; 0 for none.
         strategy: who is restarted together: ``one_for_one``, ``one_for_all`` or ``rest_for_one``.
         on_escalation: what it does about a supervisor below it that has escalated: ``restart`` everything below that
             one, ``degrade`` (carry on) or ``escalate``.
+        mode: how far it may go until people order otherwise: ``act``, ``observe`` or ``off``.
         dynamic: further children, as a pure function of the desired document; None from it changes nothing, an empty
             list lets all of them leave.
         Desired: the type of the desired document; ``desired``: the document, until another one is set at run time.
@@ -71,8 +78,11 @@ class Supervisor:
         restart: Backoff | None = None,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         window: float = DEFAULT_WINDOW_S,
+        stable_after: float = DEFAULT_STABLE_AFTER_S,
+        slow_probe: float = DEFAULT_SLOW_PROBE_S,
         strategy: str = Strategy.ONE_FOR_ONE,
         on_escalation: str = Response.RESTART,
+        mode: str = Mode.ACT,
         dynamic: Dynamic | None = None,
         Desired: type = dict,  # noqa: N803 # named as in Child
         desired: Any = None,
@@ -86,6 +96,8 @@ class Supervisor:
         self.restart = Backoff() if restart is None else restart
         self.interval_ms = self._milliseconds("interval", interval, "1")
         self.window_ms = self._milliseconds("window", window, "300")
+        self.stable_after_ms = self._milliseconds("stable_after", stable_after, "60")
+        self.slow_probe_ms = 0 if slow_probe == 0 else self._milliseconds("slow_probe", slow_probe, "300")
         self.observe_timeout_ms = self._milliseconds("observe_timeout", observe_timeout, "2.2")
         self.stale_after_ms = self._milliseconds("stale_after", stale_after, "10")
         dead = DEAD_AFTER_STALE * stale_after if dead_after is None else dead_after
@@ -93,6 +105,7 @@ class Supervisor:
         self.max_attempts = valid_count(max_attempts, f"{self!r}: max_attempts", least=1, example="5")
         self.strategy = valid_strategy(strategy, repr(self))
         self.on_escalation = valid_response(on_escalation, repr(self))
+        self.mode = valid_mode(mode, f"{self!r}: mode")
         self.dynamic, self.Desired = dynamic, Desired
         self.desired = self._document(desired)
         self.below: Mapping[str, Supervisor] = {}
@@ -217,27 +230,4 @@ class Supervisor:
                 f"{self!r}: restart={self.restart!r}: needs a Backoff, for example Backoff(base=1)"
             )
         valid_ladder(self)
-        names = set[str]()
-        for check in self.checks:
-            self._validate_check(check)
-            if check.name in names:
-                raise InvalidDeclaration(f"{self!r}: two checks are named {check.name!r}; names are unique in one")
-            names.add(check.name)
-
-    def _validate_check(self, check: Check) -> None:
-        if not isinstance(check, Check):
-            raise InvalidDeclaration(f"{self!r}: {check!r} is no check; declare it with @check(child, restart=child)")
-        unknown = [name for name in (*check.reads, check.restart, *check.affects) if name not in self.children]
-        if unknown and self.dynamic:
-            return  # it may come to be; until then the check answers unknown
-        if unknown:
-            raise InvalidDeclaration(
-                f"{self!r}: check {check.name!r} names the child {unknown[0]!r}; "
-                f"declared are {', '.join(self.children)}"
-            )
-        restarted = [self.children[name] for name in group(self.strategy, check.restart, tuple(self.children))]
-        if self.children[check.restart].spec(RESTART_CHILD) is None or not errands(restarted):
-            raise InvalidDeclaration(
-                f"{self!r}: check {check.name!r} would restart {check.restart!r}, "
-                "which offers no restart; declare one with @action on a method named 'restart'"
-            )
+        valid_checks(self)

@@ -89,9 +89,9 @@ class Roster(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True):
     """One supervisor at the moment ``now``, claimed under ``epoch``.
 
-    Observations begun before ``resumed`` do not count: the store or the ticks were away meanwhile. ``in_flight`` actions
-    of the namespace are, of ``most_actions`` that may be. ``heard_above``: the parent answers an escalation,
-    so nobody else is called. ``roster`` are those that come and go.
+    Observations begun before ``resumed`` do not count: the store or the ticks were away meanwhile. ``in_flight`` counts
+    the actions of the namespace, ``most_actions`` bounds them. ``heard_above``: the parent answers an escalation, so
+    nobody else is called. ``roster`` are those that come and go.
     """
 
     supervisor: Supervisor

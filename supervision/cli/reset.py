@@ -32,7 +32,7 @@ def command(ctx: click.Context, path: str, *, output: str, incident: str | None,
 
 def _nameless(path: str, found: "ChildView | SupervisorView") -> Refusal:
     """What a reset without an incident is told: which one there is."""
-    incident = getattr(found, "incident", "") if found.circuit != "closed" else ""
+    incident = getattr(found, "incident", "")
     if not incident:
         return Refusal(f"{path}: nothing to reset", CONDITION_FAILED, f"supervision describe {path}")
     what = f"a reset names its incident, so that it cannot end a newer one; {path} has {incident}"

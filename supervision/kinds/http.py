@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Unpack
+from typing import ClassVar, Unpack
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
@@ -56,7 +56,7 @@ class HttpEndpoint(Endpoint):
     """
 
     kind = "http"
-    Observed = HttpObserved
+    Observed: ClassVar[type] = HttpObserved
 
     def __init__(  # noqa: PLR0913 - the whole declaration of an endpoint; all but the first two are named
         self,

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import msgspec
 
@@ -82,8 +82,8 @@ class Process(Child):
         common: what every child takes, see `supervision.child.Common`.
     """
 
-    Desired = ProcessDesired
-    Observed = ProcessObserved
+    Desired: ClassVar[type] = ProcessDesired
+    Observed: ClassVar[type] = ProcessObserved
 
     def __init__(  # noqa: PLR0913 # the whole declaration of a process; all but the first two are named
         self,

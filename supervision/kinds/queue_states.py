@@ -1,5 +1,7 @@
 """What a queue can be, without Celery: the observed document and the states of the kind ``celery_queue``."""
 
+from typing import ClassVar
+
 import msgspec
 
 from supervision.child import RESTART, Child, state
@@ -25,7 +27,7 @@ class QueueObserved(msgspec.Struct, frozen=True):
 class Queue(Child):
     """A queue that should be consumed; trouble counts once it has lasted ``stuck_after`` seconds."""
 
-    Observed = QueueObserved
+    Observed: ClassVar[type] = QueueObserved
     stuck_after: float
 
     @state(Phase.STARTING, initial=True)

@@ -8,7 +8,7 @@ protocol allows it, say what to send and what must come back, with ``send`` and 
 
 import socket
 import time
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import msgspec
 
@@ -46,7 +46,7 @@ class TcpEndpoint(Endpoint):
     """
 
     kind = "tcp"
-    Observed = TcpObserved
+    Observed: ClassVar[type] = TcpObserved
 
     def __init__(  # noqa: PLR0913 - the whole declaration of an endpoint; all but the first three are named
         self,

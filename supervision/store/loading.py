@@ -28,6 +28,9 @@ from supervision.view import ChildView, Claim, Member, Roster, View
 HASHES = ("records", "desired", "observed", "seen", "flight", "last", "orders", "members", "sources")
 """What is read about one supervisor besides its control fields."""
 
+NEVER_STALE_MS = 0
+"""For those who look at one child for its documents, and decide nothing by their age."""
+
 _T = TypeVar("_T")
 
 Hash = Mapping[bytes, bytes]
@@ -60,8 +63,9 @@ class Loading:
             epoch=claim.epoch,
             circuit=_circuit(supervisor, circuit),
             children={
-                name: msgspec.structs.replace(
-                    child_view(child, found),
+                name: child_view(
+                    child,
+                    found,
                     leaving=_leaves(name, roster),
                     stale_after_ms=limits(child, supervisor).stale_ms,
                     resumed=claim.resumed,
@@ -124,24 +128,37 @@ class Loading:
         return roster, declared | made | dict(wanted or {})
 
 
-def child_view(child: Child, found: Mapping[str, Hash]) -> ChildView:
+def child_view(
+    child: Child,
+    found: Mapping[str, Hash],
+    *,
+    leaving: bool = False,
+    stale_after_ms: int = NEVER_STALE_MS,
+    resumed: int = 0,
+) -> ChildView:
     """What the store knows about ``child``, from the hashes ``found``."""
     name = child.name.encode()
     desired, revision, misfit = _desired(child, found["desired"].get(name))
-    view = ChildView(
+    unreadable = ""
+    try:
+        record = _decoded(found["records"].get(name), ChildRecord)
+        last = _decoded(found["last"].get(name), LastAction)
+    except msgspec.MsgspecError as error:
+        record, last, unreadable = None, None, documents.clipped(str(error))
+    return ChildView(
         child=child,
+        record=record,
+        last_action=last,
+        unreadable=unreadable,
+        leaving=leaving,
+        stale_after_ms=stale_after_ms,
+        resumed=resumed,
         desired=desired,
         revision=revision,
         observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
         in_flight=found["flight"].get(name, b"").decode(),
         misfit=misfit,
     )
-    try:
-        record = _decoded(found["records"].get(name), ChildRecord)
-        last = _decoded(found["last"].get(name), LastAction)
-    except msgspec.MsgspecError as error:
-        return msgspec.structs.replace(view, unreadable=documents.clipped(str(error)))
-    return msgspec.structs.replace(view, record=record, last_action=last)
 
 
 def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:

@@ -23,7 +23,6 @@ from supervision import (
     Conflict,
     Supervisor,
     actions,
-    attempts,
     branch,
     circuit,
     circuit_step,
@@ -285,7 +284,7 @@ def _defaults() -> Mapping[str, str]:
         "window of restarts": s(supervisor.DEFAULT_WINDOW_S),
         "calm that ends an incident": s(circuit.MIN_STABLE_MS / 1000),
         "time for a restart to be started": s(PROBE_LEASE_MS / 1000),
-        "slow restart while escalated": s(attempts.SLOW_PROBE_MS / 1000),
+        "slow restart while escalated": s(circuit.SLOW_PROBE_MS / 1000),
         "longest time until it escalates": f"{bound.LONGEST_MS // 3_600_000} h",
         "time for one run of an action": s(actions.DEFAULT_TIMEOUT_S),
         "from the soft to the hard limit": s(LIMIT_EXTRA_S),
@@ -316,7 +315,7 @@ def _said() -> Iterator[str]:
     """Every quantity in the page's text, with what it says, made from its constant; in tables too, but for the last."""
     minutes = "{:g} min".format
     quarantine = minutes(derive.QUARANTINE_WINDOW_MS / 60_000)
-    slow = minutes(attempts.SLOW_PROBE_MS / 60_000)
+    slow = minutes(circuit.SLOW_PROBE_MS / 60_000)
     lease = f"{PROBE_LEASE_MS // 1000} s"
     stale = f"{supervisor.DEFAULT_STALE_AFTER_S:g} s"
     dead = f"{supervisor.DEAD_AFTER_STALE * supervisor.DEFAULT_STALE_AFTER_S:g} s"

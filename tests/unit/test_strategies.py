@@ -9,8 +9,7 @@ from simulated import Engine, Part, Plant, Seen, running
 from supervision.backoff import Backoff
 from supervision.checks import Fail, Ok, check, fail, ok
 from supervision.child import Child
-from supervision.circuit import PROBE_LEASE_MS, State
-from supervision.circuit_step import SLOW_PROBE_MS
+from supervision.circuit import PROBE_LEASE_MS, SLOW_PROBE_MS, State
 from supervision.model import Unseen
 from supervision.orders import Orders, Pause
 from supervision.strategy import Errand, Strategy, errands, group

@@ -113,6 +113,9 @@ def test_a_branch_cannot_be_restarted_by_anybody_else() -> None:
     run = Run("id", 1, 1, None, {}, None)  # type: ignore[arg-type] # neither is looked at
     with pytest.raises(NotRetryable, match="is restarted by a worker of ours"):
         branch.restart(run)
+    ordered: list[str] = []
+    branch.restart(Run("id", 1, 1, None, {}, None, lambda: ordered.append("restart")))  # type: ignore[arg-type] # as above
+    assert ordered == ["restart"]
 
 
 # the answers of a parent

@@ -46,6 +46,7 @@ end
 for _, fields in ipairs(plan.events) do record(fields) end
 for _, name in ipairs(plan.counters) do count(counters, name) end
 
+local moved, written = {}, {}
 for _, update in ipairs(plan.updates) do
   local wish = update.reservation
   local action = wish and KEYS[next_action]
@@ -54,11 +55,13 @@ for _, update in ipairs(plan.updates) do
     -- Grown past what this plan has seen, so that its last slice answers `again`, whichever slice was refused.
     redis.call('HINCRBY', control, 'dirty', 1)
   else
-    redis.call('HSET', records, update.child, update.record)
+    written[#written + 1] = update.child
+    written[#written + 1] = update.record
     for _, fields in ipairs(update.events) do
       record(fields)
       if fields[1] == 'state' then
-        count(counters, 'supervisor_transitions_total' .. labels(counters, supervisor, update.child) .. '|state=' .. fields[5])
+        local name = 'supervisor_transitions_total' .. labels(counters, supervisor, update.child) .. '|state=' .. fields[5]
+        moved[name] = (moved[name] or 0) + 1
       end
     end
     local look = supervisor .. '/' .. update.child
@@ -68,6 +71,8 @@ for _, update in ipairs(plan.updates) do
   end
 end
 
+if #written > 0 then redis.call('HSET', records, unpack(written)) end
+for name, times in pairs(moved) do count(counters, name, times) end
 if plan.last then
   redis.call('HSET', control, 'clean', plan.dirty)
   release()

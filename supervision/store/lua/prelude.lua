@@ -20,8 +20,10 @@ end
 local function count(counters, name, by) redis.call('HINCRBY', counters, name, by or 1) end
 
 -- The labels of one child's counts. Its path is one of them only if `meters.per_child` asked for it.
+local per_child
 local function labels(counters, supervisor, child)
-  local own = redis.call('HGET', counters, '|per_child') == '1' and '|worker_id=' .. supervisor .. '/' .. child
+  if per_child == nil then per_child = redis.call('HGET', counters, '|per_child') == '1' end
+  local own = per_child and '|worker_id=' .. supervisor .. '/' .. child
   return '|supervisor=' .. supervisor .. (own or '')
 end
 
@@ -33,8 +35,9 @@ local function measure(counters, name, bounds, ms)
   count(counters, name .. '|sum=ms', text(lasted))
 end
 
+local at = text(now)
 local function event(events, epoch, fields)
-  redis.call('XADD', events, '*', 'at', text(now), 'epoch', text(epoch or 0), unpack(fields))
+  redis.call('XADD', events, '*', 'at', at, 'epoch', text(epoch or 0), unpack(fields))
 end
 
 -- An entry is the message to send and all that is needed to send it; its id says what for, so that two are one.
