@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from supervision import actions, circuit
+from supervision.branch import Branch
 from supervision.child import Child
 from supervision.kinds.celery_queue import CeleryQueue
 from supervision.kinds.http import HttpEndpoint
 from supervision.kinds.process import Process
 from supervision.kinds.tcp import TcpEndpoint
+from supervision.monitor import Monitor
 
 PAGE = Path(__file__).with_name("states.md")
 
@@ -39,6 +41,8 @@ def page() -> str:
             *_states(HttpEndpoint),
             *_states(TcpEndpoint),
             *_states(CeleryQueue),
+            *_states(Monitor),
+            *_states(Branch),
         ]
     )
 

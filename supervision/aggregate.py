@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from supervision.branch import Summary
 from supervision.circuit import Circuit, State
 from supervision.decide import Plan
+from supervision.helping import Help, help_for
 from supervision.model import ChildRecord, Phase
 from supervision.view import View
+
+NO_HELP = Help("", (), 0)
 
 _WORST_FIRST = (Phase.DEGRADED, Phase.STARTING, Phase.STOPPING, Phase.RUNNING)
 
@@ -29,13 +32,14 @@ def after(view: View, plan: Plan) -> Summary:
     records |= {update.child: update.record for update in plan.updates}
     removed = {name for name, member in plan.members.members.items() if member is None}
     kept = [record for name, record in records.items() if name not in removed]
-    return summary(
-        plan.circuit or view.circuit,
-        (
-            Phase.STARTING if record is None else Phase.DEGRADED if unobservable(record) else record.phase
-            for record in kept
-        ),
-    )
+    circuit = plan.circuit or view.circuit
+    return summary(circuit, map(_phase, kept), help_for(view, circuit) if circuit.incident else NO_HELP)
+
+
+def _phase(record: ChildRecord | None) -> Phase:
+    if record is None:
+        return Phase.STARTING
+    return Phase.DEGRADED if unobservable(record) else record.phase
 
 
 def unobservable(record: ChildRecord) -> bool:
@@ -43,7 +47,7 @@ def unobservable(record: ChildRecord) -> bool:
     return record.unseen is not None and bool(record.unseen.incident)
 
 
-def summary(circuit: Circuit, phases: Iterable[Phase]) -> Summary:
+def summary(circuit: Circuit, phases: Iterable[Phase], known: Help = NO_HELP) -> Summary:
     """A supervisor with this circuit and children in these ``phases``, as its parent sees it."""
     found = list(phases)
     counts = Counter(phase.value for phase in found)
@@ -53,4 +57,7 @@ def summary(circuit: Circuit, phases: Iterable[Phase]) -> Summary:
         children={phase.value: counts[phase.value] for phase in Phase if counts[phase.value]},
         incident=circuit.incident,
         reason=circuit.reason if circuit.incident else "",
+        opened_at=known.since,
+        runbook_url=known.runbook_url,
+        manual_steps=known.manual_steps,
     )

@@ -37,13 +37,19 @@ class Response(StrEnum):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A supervisor as its parent sees it: its circuit, its health, and how many children are in which phase."""
+    """A supervisor as its parent sees it: its circuit, its health, and how many children are in which phase.
+
+    While there is an incident: since when, in store milliseconds, and what people should read and do about it.
+    """
 
     circuit: str
     phase: Phase
     children: Mapping[str, int]
     incident: str = ""
     reason: str = ""
+    opened_at: int = 0
+    runbook_url: str = ""
+    manual_steps: tuple[str, ...] = ()
 
 
 class Branch(Child):

@@ -16,7 +16,7 @@ import msgspec
 
 from supervision import documents
 from supervision.child import Child
-from supervision.derive import quarantined
+from supervision.derive import QUARANTINE_WINDOW_MS, quarantined
 from supervision.errors import InvalidDeclaration
 from supervision.model import ChildRecord, Event, Phase
 from supervision.orders import Mode
@@ -120,7 +120,7 @@ def _going(seen: ChildView, member: Member, view: View, now: int) -> Iterator[tu
         return
     elif seen.record is None or _at_rest(seen, seen.record, member):
         yield name, None, _told(name, view, "at rest, and seen so", "leaving", "removed")
-    elif _let_alone(seen, view, now):  # its time to come to rest has not begun
+    elif _let_alone(seen, member, view, now):  # its time to come to rest has not begun
         if abs(now - member.leaving) >= LEAVE_MS // 2:
             yield name, leaving, None
     elif _overdue(seen, member, now):
@@ -136,10 +136,12 @@ def _told(name: str, view: View, why: str, before: str, after: str) -> Event:
     return Event("member", f"{view.supervisor.path}/{name}", why, before, after)
 
 
-def _let_alone(seen: ChildView, view: View, now: int) -> bool:
+def _let_alone(seen: ChildView, member: Member, view: View, now: int) -> bool:
     """Whether nothing is sent to it now."""
-    orders = view.orders
-    paused = orders.paused_until(seen.child.name, now) or (seen.record and quarantined(seen.record, now))
+    orders, record = view.orders, seen.record
+    # A quarantine of before it left ends; one of since then would come again and again.
+    waits = record and quarantined(record, now) and record.quarantined_until - QUARANTINE_WINDOW_MS <= member.leaving
+    paused = orders.paused_until(seen.child.name, now) or waits
     return orders.mode is not Mode.ACT or bool(paused or view.circuit.suspected)
 
 

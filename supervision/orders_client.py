@@ -67,7 +67,8 @@ class Ordering:
         if mode not in tuple(Mode):
             raise InvalidDeclaration(f"mode={shown(mode)}: needs one of {', '.join(Mode)}, for example 'observe'")
         supervisor = self._supervisor(path, "a mode")
-        self._store.orders.set_mode(supervisor, Mode(mode), _asked(by, reason))
+        declared = self._declared.all()[supervisor].mode
+        self._store.orders.set_mode(supervisor, Mode(mode), _asked(by, reason), declared=declared)
 
     def enable(self, path: str, *, by: str, reason: str) -> bool:
         """Let a child, or the children of a supervisor, go on after `disable`; answers whether it was disabled.

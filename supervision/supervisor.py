@@ -92,7 +92,8 @@ class Supervisor:
     ) -> None:
         self.name = valid_path(name, "supervisor")
         self._refuse_a_cycle(children)
-        self.path, self.parent, self.above_answers = self.name, "", Response.DEGRADE
+        self.path, self.parent = self.name, ""
+        self.above_answers, self.above_mode = Response.DEGRADE, Mode.ACT
         self.restart = Backoff() if restart is None else restart
         self.interval_ms = self._milliseconds("interval", interval, "1")
         self.window_ms = self._milliseconds("window", window, "300")
@@ -152,7 +153,7 @@ class Supervisor:
         for child in self.children.values():
             child.placed_under(path)
         for name, below in self.below.items():
-            below.parent, below.above_answers = path, self.on_escalation
+            below.parent, below.above_answers, below.above_mode = path, self.on_escalation, self.mode
             below._place(f"{path}/{name}")  # noqa: SLF001 # its own kind
 
     def _milliseconds(self, what: str, seconds: float, example: str) -> int:

@@ -12,6 +12,9 @@ from supervision.model import MAX_COUNT, ChildRecord, LastAction, Observation, S
 from supervision.orders import Orders
 from supervision.supervisor import Supervisor
 
+STALE_AFTER_MS = 10_000
+"""How old an observation may be, unless its supervisor says otherwise."""
+
 NO_SIBLINGS = Siblings({})
 
 
@@ -34,7 +37,7 @@ class ChildView(msgspec.Struct, frozen=True, gc=False):
     misfit: str = ""
     unreadable: str = ""
     leaving: bool = False
-    stale_after_ms: int = 10_000
+    stale_after_ms: int = STALE_AFTER_MS
     resumed: int = 0
 
     def fresh(self, now: int) -> bool:

@@ -23,13 +23,10 @@ from supervision.store.keys import Keys
 from supervision.store.orders import INHERITED, above, inherited, orders_in
 from supervision.store.scripts import Scripts
 from supervision.supervisor import Supervisor
-from supervision.view import ChildView, Claim, Member, Roster, View
+from supervision.view import STALE_AFTER_MS, ChildView, Claim, Member, Roster, View
 
 HASHES = ("records", "desired", "observed", "seen", "flight", "last", "orders", "members", "sources")
 """What is read about one supervisor besides its control fields."""
-
-NEVER_STALE_MS = 0
-"""For those who look at one child for its documents, and decide nothing by their age."""
 
 _T = TypeVar("_T")
 
@@ -72,7 +69,7 @@ class Loading:
                 )
                 for name, child in children.items()
             },
-            orders=inherited(orders_in(found["orders"]), hashes[len(HASHES) :]),
+            orders=inherited(orders_in(found["orders"], supervisor.mode), hashes[len(HASHES) :]),
             resumed=claim.resumed,
             in_flight=in_flight,
             most_actions=self._most_actions,
@@ -133,7 +130,7 @@ def child_view(
     found: Mapping[str, Hash],
     *,
     leaving: bool = False,
-    stale_after_ms: int = NEVER_STALE_MS,
+    stale_after_ms: int = STALE_AFTER_MS,
     resumed: int = 0,
 ) -> ChildView:
     """What the store knows about ``child``, from the hashes ``found``."""
@@ -165,7 +162,7 @@ def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:
     """Whether the parent does something about an escalation: as declared, and while people let it."""
     if supervisor.above_answers is Response.DEGRADE:
         return False
-    above, name = orders_in(stored), supervisor.name
+    above, name = orders_in(stored, supervisor.above_mode), supervisor.name
     held = supervisor.above_answers is Response.RESTART and above.paused_until(name, now)
     return above.mode is Mode.ACT and not held and above.enabled(name, declared=True)
 

@@ -62,9 +62,9 @@ class OrderBook:
         self._scripts = scripts
         self._keys = keys
 
-    def set_mode(self, supervisor: str, mode: Mode, asked: Asked) -> None:
-        """How far ``supervisor`` may go from now on."""
-        self._order(supervisor, WHOLE, _Order("mode", mode.value, default=Mode.ACT.value), asked)
+    def set_mode(self, supervisor: str, mode: Mode, asked: Asked, *, declared: str = Mode.ACT) -> None:
+        """How far ``supervisor`` may go from now on, instead of as ``declared``."""
+        self._order(supervisor, WHOLE, _Order("mode", mode.value, default=declared), asked)
 
     def switch(self, supervisor: str, child: str, *, on: bool, declared: bool, asked: Asked) -> bool:
         """Switch ``child`` or the `WHOLE`, which is ``declared`` so, on or off; whether it was not so already."""
@@ -141,10 +141,10 @@ class OrderBook:
         return _Answer(outcome.decode(), stands, entries(wakes))
 
 
-def orders_in(stored: Mapping[bytes, bytes]) -> Orders:
+def orders_in(stored: Mapping[bytes, bytes], declared: Mode = Mode.ACT) -> Orders:
     """The orders in a supervisor's hash. A mode that a newer version knows and this one does not stops this one."""
     return Orders(
-        mode=_MODES.get(stored.get(b"mode", b"act"), Mode.OFF),
+        mode=_MODES.get(stored[b"mode"], Mode.OFF) if b"mode" in stored else declared,
         pauses={child: msgspec.json.decode(value, type=Pause) for child, value in _by_child(stored, _PAUSE)},
         reset=stored.get(b"reset", b"").decode(),
         silence=_decoded(stored.get(_SILENCE.encode()), Silence),

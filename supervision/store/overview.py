@@ -15,7 +15,7 @@ import msgspec
 from supervision.aggregate import health
 from supervision.circuit import Circuit, State
 from supervision.model import ChildRecord, LastAction, Phase
-from supervision.orders import WHOLE, Orders
+from supervision.orders import WHOLE, Mode, Orders
 from supervision.store.actions import Actions, Record
 from supervision.store.connection import translated
 from supervision.store.declarations import StoredMember
@@ -43,6 +43,10 @@ class _Found:
     actions: Mapping[bytes, Record]
     circuit: Circuit
     orders: Orders
+
+    def stale_after_ms(self, child: DeclaredChild) -> int:
+        """How old an observation of ``child`` may be; longer for one with a longer interval of its own."""
+        return self.declared.stale_after_ms + max(0, child.interval_ms - self.declared.interval_ms)
 
     def of(self, child: str, what: str) -> bytes:
         """What one hash has about ``child``, empty when it has nothing."""
@@ -114,7 +118,7 @@ class Overview:
             hashes=hashes,
             actions=self._in_flight(hashes["flight"].values()),
             circuit=_decoded(hashes["control"].get(b"circuit"), Circuit) or Circuit(),
-            orders=inherited(orders_in(hashes["orders"]), read[len(_HASHES) :]),
+            orders=inherited(orders_in(hashes["orders"], Mode(declared.mode)), read[len(_HASHES) :]),
         )
 
     def _fields(self, supervisor: str, child: str, what: Iterable[str]) -> list[bytes | None]:
@@ -188,7 +192,7 @@ def _child_view(found: _Found, name: str, declared: DeclaredChild) -> ChildView:
         observed_at=observed_at,
         observed_age_ms=_age(observed_at, at),
         observation_error=failure,
-        stale=observed_at is not None and at - observed_at > found.declared.stale_after_ms,
+        stale=observed_at is not None and at - observed_at > found.stale_after_ms(declared),
         circuit=found.circuit.state.value,
         held=_held(found, name),
         enabled=found.orders.enabled(name, declared=declared.enabled),

@@ -34,13 +34,15 @@ class DeclaredChild(msgspec.Struct, frozen=True):
     actions: dict[str, DeclaredAction]
     desired: msgspec.Raw = msgspec.Raw(b"null")
     enabled: bool = True
+    interval_ms: int = 0
 
 
 class DeclaredSupervisor(msgspec.Struct, frozen=True):
     """A supervisor and its children, in declared order.
 
     ``affects`` names, by check, the children that it affects where that is not all of them. ``desired`` is its own
-    document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most.
+    document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most,
+    and ``mode`` how far it may go until people order otherwise.
     """
 
     name: str
@@ -54,6 +56,7 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
     dynamic: bool = False
     desired: msgspec.Raw = msgspec.Raw(b"null")
     worst_case_ms: int = 0
+    mode: str = "act"
 
 
 class Registry:
@@ -134,6 +137,7 @@ def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
         dynamic=supervisor.dynamic is not None,
         desired=msgspec.Raw(msgspec.json.encode(supervisor.desired)) if supervisor.dynamic else msgspec.Raw(b"null"),
         worst_case_ms=supervisor.worst_case_ms,
+        mode=supervisor.mode.value,
     )
 
 
@@ -149,4 +153,5 @@ def declared_child(child: Child) -> DeclaredChild:
         },
         desired=msgspec.Raw(msgspec.json.encode(child.desired)),
         enabled=child.enabled,
+        interval_ms=child.interval_ms,
     )

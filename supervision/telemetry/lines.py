@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 
 from supervision.circuit import Circuit, State
 from supervision.decide import Plan
+from supervision.helping import check_of, help_for
 from supervision.model import Event, Phase
 from supervision.orders import Mode
-from supervision.telemetry.calls import check_of, help_for
 from supervision.view import View
 
 MOST_CHILD_LINES: Final = 20
@@ -153,11 +153,9 @@ def _handed_up(view: View, circuit: Circuit) -> dict[str, Any]:
 
 def _call_for_help(view: View, circuit: Circuit) -> dict[str, Any]:
     """What people need who are called: once per incident, by the highest supervisor that could not heal it."""
-    return {
-        **_downtime(view, circuit),
-        "max_attempts": _most(view, circuit),
-        **help_for(view, circuit).fields(),
-    }
+    known = help_for(view, circuit)
+    downtime = _seconds(view.now - known.since)  # where it began, which may be further below
+    return {"total_downtime": downtime, "max_attempts": _most(view, circuit), **known.fields()}
 
 
 _ALARMING: Final = frozenset({"check_broken", "store_suspected"})

@@ -69,7 +69,7 @@ PLENTY = 10_000
 """Steps of a long search, at least."""
 
 SEARCH = settings(
-    max_examples=60,
+    max_examples=50,
     stateful_step_count=40,
     derandomize=True,  # a plain test run says the same about the same code each time
     deadline=None,
@@ -82,7 +82,6 @@ LONG_SEARCH = settings(SEARCH, max_examples=400, stateful_step_count=80, derando
 HOUR_MS = 3_600_000
 SITE, PLANT = "site", "site/plant"
 LAMPS = ("lamp-0", "lamp-1")
-MOST_EXTRA = 2
 ANN = Asked("ann", "as it came to her mind")
 LIVE = {"queued", "running", "retrying"}
 
@@ -223,6 +222,8 @@ class StoreMachine(RuleBasedStateMachine):
     def tick_while(self, child: str, meanwhile: str) -> None:
         """A whole tick, with something else between what it saw and what it writes."""
         self.forget_tickers()
+        if meanwhile == "a person":
+            self.look((False, False), (0, 0), came_back=4)  # so that the tick has something to give
         self.claim(0, "slot", takeover=True)
         if meanwhile == "a person":
             self.a_person_restarts(child, again=False)
@@ -322,6 +323,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Collectors
 
+    @rule(late=which)
+    def a_member_comes_and_goes(self, late: int) -> None:
+        """And when it is gone, what an earlier look saw of it comes in."""
+        self.want(1)
+        for extra in (1, 0, 0, 0):
+            if extra != self.wanted():
+                self.want(extra)
+            self.tick()
+            self.look((True, True), (0, 0), came_back=4)
+        self.tick()
+        self.see(-1 - late % 5, "extra-0", on=True, warmth=0, failed=False)
+
     @rule(on=st.tuples(rarely, rarely), warmth=warmths, came_back=st.sampled_from((4, 4, 4, 2, 1, 0)))
     def look(self, on: tuple[bool, bool], warmth: tuple[int, int], *, came_back: int) -> None:
         """A look at all children, of which not all come back in time."""
@@ -337,6 +350,7 @@ class StoreMachine(RuleBasedStateMachine):
     @only_if(lambda self: self.looks)
     def see(self, look: int, child: str, *, on: bool, warmth: int, failed: bool) -> None:
         """What any look saw, also one that began long ago, and of a child that has left since."""
+        self.hear()
         begun = self.looks[look % len(self.looks)]
         if child not in self.there() and child not in self.removed_at:
             return  # nobody looks at what was never there
@@ -453,6 +467,8 @@ class StoreMachine(RuleBasedStateMachine):
             if not self.runs or self.runs[-1].id != action:
                 continue
             if above == SITE:
+                self.restart_below(ended=False)
+                self.tick()  # which hears it
                 self.restart_below(ended=True)
             else:
                 self.send(self.store.actions.finish(self.runs[-1], outcome=outcome, retry=False).entries)
@@ -545,6 +561,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(extra=st.sampled_from((None, 0, 0, 1, 2)))
     def want(self, extra: int | None) -> None:
         """As many members as that, whatever was wanted before; from an old revision nothing is."""
+        self.hear()
         before = self.told.revisions.get(PLANT, "0")
         document = msgspec.json.encode(Wanted(extra)).decode()
         done, _ = self.store.orders.desire(PLANT, WHOLE, document, expected=int(before) + 7, asked=self.asked())
@@ -566,6 +583,11 @@ class StoreMachine(RuleBasedStateMachine):
         assert (stands is not None) == late
         if late:
             assert everything(self.store) == before
+
+    def wanted(self) -> int | None:
+        """What the document of the plant says."""
+        stored = ask(self.store).hget(self.store.keys.of(PLANT, "desired"), WHOLE)
+        return msgspec.json.decode(stored)["document"]["extra"] if stored else 0  # type: ignore[no-any-return]  # as written
 
     def force_open(self) -> None:
         """Once per request."""

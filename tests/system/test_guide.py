@@ -23,6 +23,7 @@ from supervision import (
     Conflict,
     Supervisor,
     actions,
+    aggregate,
     branch,
     circuit,
     circuit_step,
@@ -39,7 +40,7 @@ from supervision import escalation as bound
 from supervision.backoff import DEFAULT_BASE_S, DEFAULT_CAP_S, DEFAULT_JITTER, Backoff
 from supervision.checks import DEFAULT_TRIP_AFTER, Seen, Verdict, check, fail
 from supervision.child import Child
-from supervision.decide import decide
+from supervision.decide import Plan, decide
 from supervision.documents import MAX_DOCUMENT_BYTES
 from supervision.runtime import SWEEPS, Runtime
 from supervision.store.actions import GRACE_MS, PROBE_LEASE_MS
@@ -225,7 +226,7 @@ def test_under_every_order_a_child_is_looked_at_and_people_may_restart_it(
 
 
 @pytest.mark.parametrize(
-    ("row", "gone"), [("paused", False), ("mode `observe`", False), ("mode `off`", False), ("quarantined", True)]
+    ("row", "gone"), [("paused", False), ("mode `observe`", False), ("mode `off`", False), ("quarantined", False)]
 )
 def test_the_time_to_come_to_rest_does_not_begin_while_people_have_a_child_left_alone(row: str, *, gone: bool) -> None:
     condition = CONDITIONS[row]
@@ -395,7 +396,17 @@ def test_what_a_parent_says_when_it_calls_is_what_the_page_says() -> None:
 
     hall = Supervisor("hall", [Supervisor("press", [Pump("pump")], checks=[it_pumps])], on_escalation="escalate")
     now = guide_plant.NOW
-    summary = branch.Summary("escalated", model.Phase.DEGRADED, {}, "hall/press@1", "5 restarts did not help: dry")
+    press = hall.below["press"]
+    escalated = circuit.Circuit(
+        circuit.State.ESCALATED,
+        "hall/press@1",
+        "it_pumps",
+        "pump",
+        "5 restarts did not help: dry",
+        opened_at=now - 9_000,
+    )
+    below = ChildView(press.children["pump"], model.ChildRecord("off", model.Phase.STARTING, "dry", now - 100), {})
+    summary = aggregate.after(View(press, now, 7, escalated, {"pump": below}), Plan(None, ()))
     seen = ChildView(
         hall.children["press"],
         model.ChildRecord("escalated", model.Phase.DEGRADED, "dry", now - 100),
@@ -410,6 +421,7 @@ def test_what_a_parent_says_when_it_calls_is_what_the_page_says() -> None:
     (call,) = [line.fields for line in told if line.event == "ESCALATION REQUIRED"]
     assert "5 restarts did not help: dry" in call["reason"]
     assert (call["runbook_url"], call["manual_steps"]) == ("https://wiki.example/pump", ["turn it on"])
+    assert call["total_downtime"] == 9.0, "since it began below"
 
 
 def test_whoever_adopts_it_as_the_page_says_sees_what_would_be_done_and_nothing_is_sent(

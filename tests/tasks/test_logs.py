@@ -19,12 +19,12 @@ from celery import Celery
 from celery.utils.log import ColorFormatter
 from waiting import until
 
-from supervision import Backoff, Child, Phase, Run, Snapshot, Stay, Supervisor, action, check, fail, state
+from supervision import Backoff, Child, Phase, Run, Snapshot, Stay, Supervisor, action, aggregate, check, fail, state
 from supervision.checks import Check, Seen, Verdict
 from supervision.circuit import TRANSITIONS, Circuit, State
 from supervision.decide import Plan, decide
 from supervision.guarded import Guarded
-from supervision.model import ChildRecord, Event, Move, Reservation, Update
+from supervision.model import ChildRecord, Event, Move, Observation, Reservation, Update
 from supervision.orders import Mode, Orders, Silence
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
@@ -280,22 +280,29 @@ def test_the_check_says_what_to_do_or_else_the_child_that_it_restarts() -> None:
     assert help_of(called(troubled(state=State.ESCALATED), both)) == ("check.md", ["unplug it"])
 
 
-def test_a_parent_calls_with_what_the_one_below_it_gives_however_deep() -> None:
-    hall = Supervisor("hall", [plant(helpful("connected", "look", "act", url="below.md"))])
+def reporting(above: Supervisor, branch: str, below: View, circuit: Circuit) -> View:
+    """``above`` with what ``below`` has told it about its ``circuit``."""
+    told = aggregate.after(below, Plan(circuit, ()))
+    seen = ChildView(above.children[branch], observation=Observation(told, NOW, 1))
+    return View(above, NOW, 1, handed_up(branch), {branch: seen})
+
+
+def call_of(seen: View) -> dict[str, Any]:
+    event = Event("escalation", seen.supervisor.path, "why", after=seen.circuit.incident)
+    (call,) = [line for line in lines(seen, Plan(None, (), (event,))) if line.level == "error"]
+    return dict(call.fields)
+
+
+def test_a_parent_calls_with_what_the_one_below_it_has_told_however_deep() -> None:
+    hall = Supervisor("hall", [plant(helpful("one", "wait"), helpful("connected", "look", "act", url="below.md"))])
     town = Supervisor("town", [hall])
-    assert help_of(called(handed_up(), hall)) == ("below.md", ["look", "act"])
-    assert help_of(called(handed_up("hall"), town)) == ("below.md", ["look", "act"])
+    escalated = troubled(state=State.ESCALATED, opened_at=NOW - 90_000)
+    in_hall = reporting(hall, "plant", view(escalated, hall.below["plant"]), escalated)
+    assert help_of(call_of(in_hall)) == ("below.md", ["look", "act"]), "those of the check that failed"
+    in_town = reporting(town, "hall", in_hall, in_hall.circuit)
+    assert help_of(call_of(in_town)) == ("below.md", ["look", "act"])
+    assert call_of(in_town)["total_downtime"] == 90.0, "since it began, far below"
     assert help_of(called(handed_up(), Supervisor("hall", [plant()]))) == ("", [])
-
-
-def test_where_those_below_give_different_steps_each_names_its_check() -> None:
-    one, other = helpful("one", "look", url="one.md"), helpful("other", "act", url="other.md")
-    assert help_of(called(handed_up(), Supervisor("hall", [plant(one, other)]))) == (
-        "one.md",
-        ["one: look", "other: act"],
-    )
-    same = helpful("other", "look", url="one.md")
-    assert help_of(called(handed_up(), Supervisor("hall", [plant(one, same)]))) == ("one.md", ["look"])
 
 
 def test_a_check_with_attempts_of_its_own_is_told_with_those() -> None:

@@ -240,7 +240,7 @@ class Plant:
         given = Counter(each.wish.child for each in self.given)
         for _ in range(most):
             plan = self.tick()
-            if plan.circuit is None and not plan.updates:
+            if plan.circuit is None and not (plan.updates or plan.taken_off or plan.members.members):
                 assert plan.events == ()
                 break
         else:

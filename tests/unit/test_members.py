@@ -61,6 +61,7 @@ def told(plant: Plant, kind: str = "member") -> list[tuple[str, str]]:
 
 
 def remains(plant: Plant, name: str) -> list[str]:
+    kept: dict[str, dict[str, Any]]
     kept = {"member": plant.members, "record": plant.records, "observed": plant.observations, "last": plant.last}
     return [what for what, documents in kept.items() if name in documents]
 
@@ -413,7 +414,7 @@ def test_only_so_many_come_or_go_in_one_tick_and_nobody_is_written_who_is_not_en
     for _ in range(6):
         live(plant, 1)
     live(plant, 4)
-    assert plant.members == plant.records == plant.observations == {}
+    assert (plant.members, plant.records, plant.observations) == ({}, {}, {})
 
 
 # checks
@@ -430,6 +431,7 @@ def test_a_check_over_members_that_are_not_there_says_nothing() -> None:
     plant.want(names=["a", "c"])
     live(plant, 5)
     assert plant.circuit.state is State.CLOSED  # b, which it reads, is not
+    assert "check_broken" not in plant.kinds()  # which is no mistake
     plant.want(names=["a", "b", "c"])
     live(plant, 5)
     assert plant.circuit.state is not State.CLOSED
@@ -567,4 +569,30 @@ def test_a_last_action_from_the_future_does_not_keep_a_member() -> None:
     plant.last["a"] = LastAction("x", "start", "succeeded", plant.now + FAR)
     plant.want(names=[])
     live(plant, 2 * LEAVE_S)
+    assert remains(plant, "a") == []
+
+
+class Wild(Engine):
+    """Its code raises while it is wanted to rest."""
+
+    def rest(self, desired: Wanted) -> Wanted:  # noqa: ARG002 # the signature of what it overrides
+        raise ValueError("bug")
+
+
+def test_who_cannot_be_stopped_by_its_own_code_is_removed_in_the_end() -> None:
+    plant = Plant(dynamic=lambda d: [Wild(name) for name in d["names"]], desired={"names": ["a"]})
+    plant.seconds(4)
+    plant.want(names=[])
+    plant.seconds(2 * LEAVE_S)
+    assert remains(plant, "a") == []
+
+
+def test_who_leaves_in_a_quarantine_is_stopped_when_it_is_over() -> None:
+    plant = dynamic("a")
+    plant.records["a"] = msgspec.structs.replace(plant.records["a"], quarantined_until=plant.now + 200_000)
+    plant.want(names=[])
+    plant.seconds(150)
+    assert "a" in plant.members
+    live(plant, 60)
+    assert plant.acts() == [("a", "stop")]
     assert remains(plant, "a") == []

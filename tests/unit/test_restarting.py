@@ -200,6 +200,21 @@ def test_after_an_order_from_above_that_did_not_help_it_escalates_again_within_t
     assert plant.kinds().count("escalation_near") == 1
 
 
+def test_people_are_warned_once_per_incident_whatever_the_parent_orders() -> None:
+    plant = running(max_attempts=2, restart=Backoff(1, 1, 0), window=1)
+    plant.disconnect()
+    for second in range(90):
+        if second == 40:
+            assert plant.circuit.state is ESCALATED
+            plant.orders = Orders(restart="x")
+        for child in list(plant.in_flight):
+            plant.end(child)
+        plant.second()
+    assert plant.circuit.attempt == 2
+    assert plant.moves().count((OPEN, ESCALATED)) == 2
+    assert plant.kinds().count("escalation_near") == 1
+
+
 def test_who_never_ran_is_not_restarted_from_above() -> None:
     plant = running(Engine("a"), Engine("b"), checks=())
     plant.orders = Orders(switched={"b": False})

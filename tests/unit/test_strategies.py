@@ -16,6 +16,8 @@ from supervision.strategy import Errand, Strategy, errands, group
 
 FAR = 10**15
 
+CLOSED, OPEN, VERIFYING, ESCALATED = State
+
 ALL, REST, ONE = Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ONE
 
 
@@ -36,7 +38,7 @@ def unplugged(strategy: str = ALL, **options: Any) -> Plant:
     plant = engines(strategy, **options)
     plant.disconnect("b")
     plant.seconds(2)
-    assert plant.circuit.state is State.VERIFYING
+    assert plant.circuit.state is VERIFYING
     return plant
 
 
@@ -106,7 +108,7 @@ def test_a_restart_is_one_action_after_the_other_and_closes_the_circuit(
         assert len(plant.in_flight) <= 1
         live(plant, 1)
     assert plant.acts() == expected
-    assert plant.moves()[-1] == (State.VERIFYING, State.CLOSED)
+    assert plant.moves()[-1] == (VERIFYING, CLOSED)
     assert {record.state for record in plant.records.values()} == {"running"}
 
 
@@ -122,7 +124,7 @@ def test_a_step_that_fails_is_a_failed_attempt_and_the_rest_is_not_sent(failing:
     live_until(plant, failing)
     plant.end(next(iter(plant.in_flight)), "failed", "jammed")
     plant.second()
-    assert plant.circuit.state is State.OPEN
+    assert plant.circuit.state is OPEN
     assert plant.circuit.errands == ()
     assert "jammed" in plant.circuit.reason
     plant.seconds(5)
@@ -175,9 +177,9 @@ def test_a_step_whose_child_cannot_take_it_within_the_lease_is_a_failed_attempt(
     plant.orders = Orders(pauses={"b": Pause(FAR, "ann", "rewiring")})
     plant.end("c")
     plant.seconds(PROBE_LEASE_MS // 1000)
-    assert plant.circuit.state is State.VERIFYING
+    assert plant.circuit.state is VERIFYING
     plant.seconds(2)
-    assert plant.circuit.state is State.OPEN
+    assert plant.circuit.state is OPEN
     assert plant.circuit.reason == "b could not take 'stop' for 30 s"
     assert plant.acts() == [("c", "stop")]
 
@@ -198,7 +200,7 @@ def test_an_action_that_is_gone_from_the_code_is_a_failed_attempt() -> None:
     plant.circuit = replace(plant.circuit, errands=(Errand("b", "no_such_action"),))
     plant.end("c")
     plant.seconds(3)
-    assert plant.circuit.state is State.OPEN
+    assert plant.circuit.state is OPEN
     assert plant.acts() == [("c", "stop")]
 
 
@@ -249,7 +251,7 @@ def escalated(**options: Any) -> Plant:
     live_until(plant, 1)
     plant.end("b", "failed")
     plant.seconds(3)
-    assert plant.circuit.state is State.ESCALATED
+    assert plant.circuit.state is ESCALATED
     plant.given.clear()
     return plant
 
@@ -261,10 +263,10 @@ def test_the_slow_probe_restarts_all_of_them_too() -> None:
     plant.disconnect("b")
     live(plant, 30)
     assert plant.acts() == [(n, "stop") for n in "cba"] + [(n, "start") for n in "abc"]
-    assert plant.circuit.state is State.ESCALATED
+    assert plant.circuit.state is ESCALATED
     plant.heal()
     plant.seconds(3)
-    assert plant.circuit.state is State.CLOSED
+    assert plant.circuit.state is CLOSED
 
 
 def test_a_slow_probe_that_fails_is_given_up_until_the_next_one() -> None:
@@ -277,7 +279,7 @@ def test_a_slow_probe_that_fails_is_given_up_until_the_next_one() -> None:
     assert plant.circuit.errands != ()
     plant.end("b", "failed")
     plant.second()
-    assert plant.circuit.state is State.ESCALATED
+    assert plant.circuit.state is ESCALATED
     assert plant.circuit.errands == ()  # nobody waits for a turn that does not come
     plant.seconds(20)
     assert plant.acts() == [("c", "stop"), ("b", "stop")]
@@ -292,5 +294,5 @@ def test_a_slow_probe_that_cannot_go_on_is_given_up_after_the_lease() -> None:
     plant.orders = Orders(pauses={"b": Pause(FAR, "ann", "rewiring")})
     plant.end("c")
     plant.seconds(PROBE_LEASE_MS // 1000 + 2)
-    assert plant.circuit.state is State.ESCALATED
+    assert plant.circuit.state is ESCALATED
     assert plant.circuit.errands == ()

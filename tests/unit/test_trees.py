@@ -21,6 +21,8 @@ from supervision.orders import Mode, Orders, Pause, Silence
 from supervision.supervisor import Supervisor
 
 FAR = 10**15
+
+CLOSED, OPEN, VERIFYING, ESCALATED = State
 STEADY = Backoff(1, 1, 0)
 BY_HAND = Reservation("by-hand", "b", "noop", "to see", {}, 1000, 0)
 
@@ -128,10 +130,10 @@ def test_an_escalation_below_makes_the_parent_restart_everything_below() -> None
         if made["plant/line"].given:
             break
     assert made["plant/line"].acts() == [("cell", "restart_child")]
-    assert made["plant/line/cell"].circuit.state is State.ESCALATED
+    assert made["plant/line/cell"].circuit.state is ESCALATED
     made["plant/line/cell"].heal()
     made.live(10)
-    assert made["plant/line/cell"].circuit.state is State.CLOSED
+    assert made["plant/line/cell"].circuit.state is CLOSED
     assert made.told("escalation") == []
     made.live(200)
     assert set(states(made).values()) == {"closed"}
@@ -144,10 +146,10 @@ def test_an_order_from_above_restarts_all_children_once() -> None:
     below.orders = Orders(restart="plant~line~1")
     made.second()
     assert below.orders.restart == ""
-    assert below.circuit.state is State.VERIFYING
+    assert below.circuit.state is VERIFYING
     made.live(5)
     assert below.acts() == [("pump", "restart_child")]
-    assert below.circuit.state is State.CLOSED
+    assert below.circuit.state is CLOSED
 
 
 def test_an_order_from_above_stops_in_reverse_and_starts_in_order() -> None:
@@ -161,7 +163,7 @@ def test_an_order_from_above_stops_in_reverse_and_starts_in_order() -> None:
         *[("b", "stop"), ("a", "stop")],
         *[("a", "start"), ("b", "start"), ("p", "restart_child")],
     ]
-    assert plant.circuit.state is State.CLOSED
+    assert plant.circuit.state is CLOSED
     assert plant.circuit.reason == "everything was restarted"
 
 
@@ -169,7 +171,7 @@ def test_an_order_from_above_finds_nobody_to_restart() -> None:
     plant = Plant()
     plant.orders = Orders(restart="x")
     plant.seconds(4)
-    assert plant.circuit.state is State.CLOSED
+    assert plant.circuit.state is CLOSED
     assert plant.given == []
 
 
@@ -199,15 +201,15 @@ def test_an_order_from_above_does_not_wait_for_ever() -> None:
     plant.in_flight["b"] = BY_HAND
     plant.orders = Orders(restart="x")
     plant.seconds(PROBE_LEASE_MS // 1000 + 5)
-    assert plant.moves()[:2] == [(State.CLOSED, State.VERIFYING), (State.VERIFYING, State.OPEN)]
-    assert plant.circuit.state is State.CLOSED
+    assert plant.moves()[:2] == [(CLOSED, VERIFYING), (VERIFYING, OPEN)]
+    assert plant.circuit.state is CLOSED
 
 
 def test_an_order_from_above_begins_when_the_probe_of_before_has_ended() -> None:
     plant = running(Engine("broker"), Engine("flow"), max_attempts=1)
     plant.disconnect("flow")
     for _ in range(10):
-        if plant.circuit.state is State.ESCALATED:
+        if plant.circuit.state is ESCALATED:
             break
         for child in list(plant.in_flight):
             plant.end(child)
@@ -228,7 +230,7 @@ def test_an_order_from_above_begins_when_the_probe_of_before_has_ended() -> None
             plant.end(child)
         plant.second()
         assert len(plant.in_flight) <= 1
-    assert plant.circuit.state is State.CLOSED
+    assert plant.circuit.state is CLOSED
 
 
 # who is called
@@ -276,7 +278,7 @@ def test_exactly_one_of_three_levels_calls(top: str, line: str, caller: str) -> 
 def test_one_that_escalates_at_once_restarts_nothing() -> None:
     made = broken("degrade", "escalate")
     made.live(60)
-    assert made["plant/line"].circuit.state is State.ESCALATED
+    assert made["plant/line"].circuit.state is ESCALATED
     assert made["plant/line"].given == []
 
 
@@ -325,7 +327,7 @@ def test_a_silence_delays_the_call_and_stops_nothing_else() -> None:
     cells.orders = Orders(silence=Silence(cells.now + 60_000, "ann", "known"))
     cells.disconnect("pump")
     made.live(50)
-    assert cells.circuit.state is State.ESCALATED
+    assert cells.circuit.state is ESCALATED
     assert made.told("escalation") == []
     made.live(20)
     assert made.told("escalation") == ["plant/line/cell"]
@@ -349,7 +351,7 @@ def test_only_the_branch_is_affected_by_its_escalation() -> None:
     made.live(5)
     made["line/cell"].disconnect("pump")
     made.live(30)
-    assert made["line"].circuit.state is State.ESCALATED
+    assert made["line"].circuit.state is ESCALATED
     made["line"].truth["beside"] = Seen(alive=False)
     made.live(3)
     assert made["line"].acts() == [("beside", "start")]
@@ -417,7 +419,7 @@ def test_children_that_fail_three_times_over_two_cycles_recover() -> None:
 def test_a_permanent_failure_escalates() -> None:
     made = broken("degrade", "degrade")
     made.live(60)
-    assert made["plant/line/cell"].circuit.state is State.ESCALATED
+    assert made["plant/line/cell"].circuit.state is ESCALATED
     assert made.told("escalation") == ["plant/line/cell"]
     assert made["plant/line"].records["cell"].state == "escalated"
 
@@ -437,7 +439,7 @@ def test_a_restart_begins_with_fresh_state() -> None:
         plant.end(child)
     plant.seconds(4)
     assert plant.second().circuit is None
-    assert (plant.circuit.state, plant.circuit.incident) == (State.CLOSED, "")
+    assert (plant.circuit.state, plant.circuit.incident) == (CLOSED, "")
 
 
 def test_five_supervisors_at_once_do_not_touch_each_other() -> None:

@@ -19,9 +19,7 @@ end
 
 -- The circuit and its probe are one decision: if somebody took the child's slot meanwhile, decide again from the start.
 if plan.probe ~= '' and redis.call('HEXISTS', flight, plan.probe) == 1 then
-  release()
-  wake_up()
-  return answer
+  release() wake_up() return answer
 end
 
 local function record(fields)
@@ -29,8 +27,8 @@ local function record(fields)
     'after', fields[5], 'attempt', fields[6], 'actor', 'tick'})
   -- For `finish`: which actions were in flight when it opened.
   if fields[1] == 'circuit' and fields[4] == 'closed' then redis.call('HSET', control, 'opened', text(now)) end
-  if fields[1] == 'unobservable' then redis.call('HSET', incidents, fields[2], text(now)) end
-  if fields[1] == 'observable' then redis.call('HDEL', incidents, fields[2]) end
+  if fields[1] == 'unobservable' then redis.call('HSET', incidents, fields[2], text(now))
+  elseif fields[1] == 'observable' then redis.call('HDEL', incidents, fields[2]) end
 end
 
 if plan.circuit ~= '' then

@@ -1,10 +1,6 @@
 -- prelude: what every script shares; time, growing numbers, history, counters, outbox, wake-ups, reservations
-local function now_ms()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
-local now = now_ms()
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
 local function text(number) return string.format('%.0f', number) end
 
