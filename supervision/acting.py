@@ -126,4 +126,4 @@ class Acting:
         return child, spec, Run(record.id, record.fence, record.attempt, snapshot, params, log, below)
 
     def _restart_below(self, path: str, record: Record) -> None:
-        self._store.orders.restart_all(path, record.id, record.actor, record.reason)
+        self._store.orders.restart_all(path, record.id, record.actor, record.reason, fence=record.fence)

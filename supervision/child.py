@@ -29,7 +29,7 @@ from supervision.actions import NOOP, RECONFIGURE, ActionSpec
 from supervision.errors import InvalidDeclaration, InvalidDocument
 from supervision.freshness import valid_interval
 from supervision.model import Identity, Phase, valid_name
-from supervision.valid import valid_help, valid_method
+from supervision.valid import valid_help, valid_keywords, valid_method
 
 RESTART = "restart"
 RESTART_CHILD = "restart_child"
@@ -105,6 +105,7 @@ class Child:
     def __init__(self, name: str, *, desired: Any = None, **common: Unpack[Common]) -> None:
         self.name = valid_name(name, f"{type(self).__name__} named")
         self.path = ""
+        valid_keywords(common, Common.__annotations__, repr(self))
         self.enabled = common.get("enabled", True)
         self.runbook_url, steps = common.get("runbook_url", ""), common.get("manual_steps", ())
         valid_help(self.runbook_url, steps, repr(self))

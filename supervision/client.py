@@ -135,6 +135,8 @@ class Client(Ordering, Following, Sweeping):
         outcome, _ = self._store.actions.reserve(found.supervisor.name, line(by, "by"), wish)
         if outcome == "busy":
             raise Conflict(f"{path}: {self._in_flight(found)} is in flight, and one action at a time runs on a child")
+        if outcome == "gone":
+            raise NotFound(f"{path} was removed while it was asked for")
         return self.action(wish.id)
 
     def has_action_in_progress(self, path: str) -> bool:

@@ -55,8 +55,8 @@ class Plan:
 
 def decide(view: View, now: int) -> Plan:
     """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
-    if view.orders.mode is Mode.OFF:
-        return Plan(None, ())
+    if view.orders.mode is Mode.OFF:  # a parent's restart is for now or never; what people order waits for them
+        return Plan(None, (), taken_off={"restart": view.orders.restart} if view.orders.restart else {})
     changes = members.changed(view, now)
     suspicion = freshness.suspicion(view, now)
     suspected, suspicions = freshness.suspected(view.circuit.suspected, suspicion, view.supervisor.path, now)

@@ -23,7 +23,8 @@ def evaluated(check: Check, view: View, now: int) -> Evaluation:
     if missing:
         return Evaluation(check, Unknown(f"not there: {', '.join(missing)}"))
     read = [view.children[name] for name in check.reads]
-    off = [seen.child.name for seen in read if resting(seen, view)]
+    target = view.children.get(check.restart)
+    off = [seen.child.name for seen in (*read, *([target] if target else [])) if resting(seen, view)]
     if off:
         return Evaluation(check, Unknown(f"switched off or leaving: {', '.join(off)}"))
     stale = [seen.child.name for seen in read if not seen.fresh(now)]

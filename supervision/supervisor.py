@@ -200,7 +200,8 @@ class Supervisor:
         return named
 
     def _free_child(self, child: Child) -> Child:
-        if child.path:
+        own = bool(self.dynamic) and child.path == f"{self.path}/{child.name}"  # made once, wanted again
+        if child.path and not own:
             raise InvalidDeclaration(f"{self!r}: {child!r} is already {child.path}; a child has one supervisor")
         if type(child).observe is Child.observe:
             raise InvalidDeclaration(f"{self!r}: {child!r} has no observe(); write one that returns what is seen")

@@ -1,7 +1,7 @@
 """What a user's code and texts must be to be declared; each refusal says what, the value, and what would be right."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from supervision.errors import InvalidDeclaration
 from supervision.model import shown
@@ -26,3 +26,12 @@ def valid_help(runbook_url: object, manual_steps: object, what: str) -> None:
         raise InvalidDeclaration(
             f"{what}: manual_steps={shown(manual_steps)}: needs a list of texts, for example ('check the cable',)"
         )
+
+
+def valid_keywords(given: Mapping[str, object], known: Collection[str], what: str) -> None:
+    """Refuse with `InvalidDeclaration` keywords that nobody would read, and a switch that is neither on nor off."""
+    for name in given:
+        if name not in known:
+            raise InvalidDeclaration(f"{what}: no argument {name!r}; there is {', '.join(known)}")
+    if not isinstance(given.get("enabled", True), bool):
+        raise InvalidDeclaration(f"{what}: enabled={shown(given['enabled'])}: needs True or False")

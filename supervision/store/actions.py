@@ -138,7 +138,7 @@ class Actions:
         return entries(answer[1:]) if answer[0] == b"queued" else ()
 
     def reserve(self, supervisor: str, actor: str, reservation: Reservation) -> tuple[str, tuple[Entry, ...]]:
-        """Reserve the child's slot for a person: ``reserved``, ``busy`` or ``duplicate``, and the message to send."""
+        """Reserve the child's slot for a person, and the message to send; else ``busy``, ``duplicate`` or ``gone``."""
         keys = self._keys
         answer = self._scripts.run(
             "reserve",
@@ -146,6 +146,7 @@ class Actions:
                 *(keys.of(supervisor, what) for what in ("control", "flight")),
                 keys.action(reservation.id),
                 *(keys.due, keys.outbox, keys.entries, keys.events, keys.counters),
+                *(keys.of(supervisor, what) for what in ("gone", "records")),
             ],
             [supervisor, actor, msgspec.msgpack.encode(wish(reservation))],
         )

@@ -38,13 +38,14 @@ class Asked(NamedTuple):
 class _Order(NamedTuple):
     """What is ordered: a field of the hash, its value (empty takes it off), and how that reads in the history.
 
-    ``default`` is the value that stands while the field is not there.
+    ``default`` is the value that stands while the field is not there; ``fence`` is that of the run which orders.
     """
 
     field: str
     value: str
     word: str = ""
     default: str = ""
+    fence: str = ""
 
 
 class _Answer(NamedTuple):
@@ -93,12 +94,15 @@ class OrderBook:
         order = _Order(_FORCE_OPEN, value, _FORCE_OPEN)
         self._order(supervisor, WHOLE, order, Asked(forced.by, forced.reason, forced.request))
 
-    def restart_all(self, supervisor: str, action_id: str, by: str, reason: str) -> tuple[Entry, ...]:
+    def restart_all(
+        self, supervisor: str, action_id: str, by: str, reason: str, *, fence: int | None = None
+    ) -> tuple[Entry, ...]:
         """Restart everything below ``supervisor``, for a parent's action; answers the wake to send, if there is one.
 
-        Once per action: a later run of the same one orders nothing, also after a tick has heard it.
+        Once per action: a later run of the same one orders nothing, also after a tick has heard it. A run that was
+        given up, and whose ``fence`` is no longer the action's, orders nothing either.
         """
-        order = _Order("restart", action_id, "restart")
+        order = _Order("restart", action_id, "restart", fence="" if fence is None else str(fence))
         return self._order(supervisor, WHOLE, order, Asked(by, reason, action_id)).wakes
 
     def reset(self, supervisor: str, incident: str, asked: Asked) -> str | None:
@@ -132,10 +136,13 @@ class OrderBook:
         subject = supervisor if child == WHOLE else f"{supervisor}/{child}"
         outcome, stands, *wakes = self._scripts.run(
             "order",
-            [*(keys.of(supervisor, what) for what in ("control", "orders")), keys.outbox, keys.entries, keys.events],
+            [
+                *(keys.of(supervisor, what) for what in ("control", "orders")),
+                *(keys.outbox, keys.entries, keys.events, keys.action(asked.request)),
+            ],
             [
                 *(supervisor, subject, order.field, order.value, asked.request, order.word),
-                *(asked.by, clipped(asked.reason), order.default),
+                *(asked.by, clipped(asked.reason), order.default, order.fence),
             ],
         )
         return _Answer(outcome.decode(), stands, entries(wakes))

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from lamps import Lamp, LampSeen, Post, ask, claimed, everything, forget_slot, past, plant, sight
+from lamps import Lamp, LampSeen, Post, ask, claimed, everything, forget_slot, now, past, plant, sight
+from waiting import until
 
 from supervision.actions import Run, action
 from supervision.backoff import Backoff
@@ -80,6 +81,8 @@ class House:
         self.store.orders.desire("plant", WHOLE, text, expected=None, asked=asked)
 
     def look(self) -> None:
+        began = now(self.store)
+        until(lambda: now(self.store) > began)  # what ended in this millisecond is seen in the next
         ask(self.store).hdel(self.key("control"), "look_slot")
         self.runtime.collect("plant")
 
@@ -337,3 +340,14 @@ def test_only_those_that_are_enrolled_are_looked_at(house: House) -> None:
 def test_a_supervisor_without_members_has_its_declared_children(store: Store) -> None:
     fixed = plant()
     assert store.ticks.loading.children(fixed) == fixed.children
+
+
+def test_nobody_gives_an_action_to_a_child_that_was_removed(house: House) -> None:
+    house.want("guest")
+    house.rounds(4)
+    house.want()
+    house.rounds(6)
+    assert house.where("guest") == {"gone"}
+    late = Reservation("by-hand", "guest", "noop", "to see", {}, 1000, 0)
+    assert house.store.actions.reserve("plant", "ann", late) == ("gone", ())
+    assert house.where("guest") == {"gone"}

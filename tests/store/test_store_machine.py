@@ -53,7 +53,7 @@ from supervision.model import ChildRecord
 from supervision.orders import WHOLE, Forced, Mode, Pause, Silence
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
-from supervision.store.actions import Record
+from supervision.store.actions import Record, _record
 from supervision.store.observations import Look, Sight
 from supervision.store.orders import Asked
 from supervision.store.outbox import Entry
@@ -69,7 +69,7 @@ PLENTY = 10_000
 """Steps of a long search, at least."""
 
 SEARCH = settings(
-    max_examples=50,
+    max_examples=60,
     stateful_step_count=40,
     derandomize=True,  # a plain test run says the same about the same code each time
     deadline=None,
@@ -423,17 +423,20 @@ class StoreMachine(RuleBasedStateMachine):
         assert not (heard_before and ended.entries)
         self.send(ended.entries)
 
-    @rule(ended=st.booleans())
+    @rule(run=which, ended=st.booleans())
     @only_if(lambda self: any(run.supervisor == SITE for run in self.runs))
-    def restart_below(self, *, ended: bool) -> None:
-        """What the site's action does, once or more; its process may die between the order and its end."""
-        record = [run for run in self.runs if run.supervisor == SITE][-1]
-        book = ask(self.store).hgetall(self.store.keys.of(PLANT, "orders"))
-        asked_before = book.get(b"asked:restart") == record.id.encode()
-        self.send(self.store.orders.restart_all(PLANT, record.id, record.actor, record.reason))
-        after = ask(self.store).hgetall(self.store.keys.of(PLANT, "orders"))
-        assert (after == book) == asked_before
-        self.seen_to_happen["restart below, again" if asked_before else "restart below"] += 1
+    def restart_below(self, run: int, *, ended: bool) -> None:
+        """What a run of the site's action does, once or more; its process may die between the order and its end."""
+        runs = [record for record in self.runs if record.supervisor == SITE]
+        record = runs[-1 - run % len(runs)]
+        stored = self.store.actions.get(record.id)
+        assert stored is not None
+        over = (stored.state, stored.fence) != ("running", record.fence)
+        before = everything(self.store)
+        asked_before = self.orders().get("asked:restart") == record.id
+        self.send(self.store.orders.restart_all(PLANT, record.id, record.actor, record.reason, fence=record.fence))
+        assert not (over or asked_before) or everything(self.store) == before
+        self.seen_to_happen["restart below, " + ("too late" if over else "again" if asked_before else "once")] += 1
         if ended:
             self.send(self.store.actions.finish(record, outcome="succeeded").entries)
 
@@ -467,9 +470,9 @@ class StoreMachine(RuleBasedStateMachine):
             if not self.runs or self.runs[-1].id != action:
                 continue
             if above == SITE:
-                self.restart_below(ended=False)
+                self.restart_below(0, ended=False)
                 self.tick()  # which hears it
-                self.restart_below(ended=True)
+                self.restart_below(0, ended=True)
             else:
                 self.send(self.store.actions.finish(self.runs[-1], outcome=outcome, retry=False).entries)
 
@@ -555,7 +558,8 @@ class StoreMachine(RuleBasedStateMachine):
         taken = self.flight().get((PLANT, child))
         exists = self.store.actions.get(name)
         outcome, sent = self.store.actions.reserve(PLANT, "ann", wish(child, name))
-        assert outcome == ("duplicate" if exists else "busy" if taken else "reserved")
+        there = child in self.records(PLANT) or not ask(self.store).hexists(self.store.keys.of(PLANT, "gone"), child)
+        assert outcome == ("duplicate" if exists else "gone" if not there else "busy" if taken else "reserved")
         self.send(sent)
 
     @rule(extra=st.sampled_from((None, 0, 0, 1, 2)))
@@ -620,19 +624,25 @@ class StoreMachine(RuleBasedStateMachine):
     # What must always hold
 
     @invariant()
-    def one_action_per_child_is_in_flight(self) -> None:
+    def actions_are_what_is_promised_of_them(self) -> None:
         StoreMachine.steps += 1
-        live = {(record.supervisor, record.child): record.id for record in self.actions() if record.state in LIVE}
-        assert live == self.flight()
-        assert len(live) == sum(record.state in LIVE for record in self.actions())
-        for path in (SITE, PLANT):
-            probes = [each for each in self.actions() if each.supervisor == path and each.incident]
-            assert sum(record.state in LIVE for record in probes) <= 1
-
-    @invariant()
-    def every_live_action_will_be_looked_after(self) -> None:
+        actions = self.actions()
+        self.one_per_child_is_in_flight(actions)
         due = {name.decode() for name in ask(self.store).zrange(self.store.keys.due, 0, -1)}
-        assert due == {record.id for record in self.actions() if record.state in LIVE}
+        assert due == {record.id for record in actions if record.state in LIVE}, "every live one will be looked after"
+        for record in actions:
+            assert self.ended.get(record.id, record) == record, "what ended stays as it ended"
+            if record.state not in LIVE:
+                self.ended[record.id] = record
+        assert {record.id: record.state for record in actions} == self.told.actions
+
+    def one_per_child_is_in_flight(self, actions: list[Record]) -> None:
+        live = {(record.supervisor, record.child): record.id for record in actions if record.state in LIVE}
+        assert live == self.flight()
+        assert len(live) == sum(record.state in LIVE for record in actions)
+        for path in (SITE, PLANT):
+            probes = [each for each in actions if each.supervisor == path and each.incident]
+            assert sum(record.state in LIVE for record in probes) <= 1
 
     @invariant()
     def every_entry_is_whole(self) -> None:
@@ -665,16 +675,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert dirty == clean or path in waiting or self.at_work(path) or self.may_have_lost[path]
 
     @invariant()
-    def what_ended_stays_as_it_ended(self) -> None:
-        for record in self.actions():
-            assert self.ended.get(record.id, record) == record
-            if record.state not in LIVE:
-                self.ended[record.id] = record
-
-    @invariant()
     def every_transition_is_in_the_history(self) -> None:
         self.hear()
-        assert {record.id: record.state for record in self.actions()} == self.told.actions
         for path in (SITE, PLANT):
             stored = {f"{path}/{child}": record for child, record in self.records(path).items()}
             told = {name: at for name, at in self.told.states.items() if name.rpartition("/")[0] == path}
@@ -700,7 +702,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_people_have_ordered_is_in_the_history(self) -> None:
-        book = {k.decode(): v.decode() for k, v in ask(self.store).hgetall(self.store.keys.of(PLANT, "orders")).items()}
+        book = self.orders()
         told = self.told.switches
         assert book.get("mode", "act") == told.get(f"{PLANT} mode", "act")
         assert ("silence" in book) == (told.get(f"{PLANT} silenced", "") == "silenced")
@@ -732,8 +734,7 @@ class StoreMachine(RuleBasedStateMachine):
         for path in (PLANT, SITE):
             self.brought_to_rest(path)
         assert self.flight() == {}
-        self.one_action_per_child_is_in_flight()
-        self.every_live_action_will_be_looked_after()
+        self.actions_are_what_is_promised_of_them()
         self.every_transition_is_in_the_history()
         self.store.close()
 
@@ -828,6 +829,10 @@ class StoreMachine(RuleBasedStateMachine):
         marks = control(self.store, path)
         return int(marks.get(b"dirty", 0)), int(marks.get(b"clean", 0))
 
+    def orders(self) -> dict[str, str]:
+        found = ask(self.store).hgetall(self.store.keys.of(PLANT, "orders"))
+        return {field.decode(): value.decode() for field, value in found.items()}
+
     def circuit(self, path: str) -> Circuit:
         return msgspec.json.decode(control(self.store, path).get(b"circuit", b"{}"), type=Circuit)
 
@@ -841,9 +846,12 @@ class StoreMachine(RuleBasedStateMachine):
     def actions(self) -> list[Record]:
         """Every action that there ever was."""
         self.hear()
-        found = [self.store.actions.get(name) for name in sorted(self.told.actions)]
+        pipeline = ask(self.store).pipeline(transaction=False)
+        for name in self.told.actions:
+            pipeline.hgetall(self.store.keys.action(name))
+        found = pipeline.execute()
         assert all(found)
-        return [record for record in found if record]
+        return [_record([part for pair in flat.items() for part in pair]) for flat in found]
 
     def records(self, path: str) -> dict[str, ChildRecord]:
         found = ask(self.store).hgetall(self.store.keys.of(path, "records"))
@@ -900,7 +908,14 @@ NEVER_TO_BE_MISSED = (
     ),
     *("looked_alone", "unobservable", "observable", "looked alone: seen", "looked alone: slow"),
     *("commit again", "commit superseded", "escalation", "unobservable"),
-    *("restart below", "restart below, again", "woken to tick", "woken duplicate", "woken busy"),
+    *(
+        "restart below, once",
+        "restart below, again",
+        "restart below, too late",
+        "woken to tick",
+        "woken duplicate",
+        "woken busy",
+    ),
 )
 """What a long search has to come across: one that does not says nothing about it."""
 

@@ -220,3 +220,13 @@ def _stale(tree: Tree) -> Any:
     claim = _claim(tree.store)
     view = tree.store.ticks.loading.view(tree.line, claim)
     return view, decide(view, claim.now), claim
+
+
+def test_a_run_that_was_given_up_orders_no_restart_when_it_wakes_up(store: Store) -> None:
+    first, second = "plant~line~1", "plant~line~2"
+    for action_id, fence, state in ((first, 7, "failed"), (second, 8, "running")):
+        ask(store).hset(store.keys.action(action_id), mapping={"state": state, "fence": fence})
+    assert store.orders.restart_all("plant/line", second, "tick", "it is stuck", fence=8)
+    ask(store).hdel(store.keys.of("plant/line", "orders"), "restart")  # a tick has heard it
+    assert store.orders.restart_all("plant/line", first, "tick", "asleep since then", fence=7) == ()
+    assert ask(store).hget(store.keys.of("plant/line", "orders"), "restart") is None

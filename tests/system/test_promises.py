@@ -138,7 +138,7 @@ class Promised(HealingSystem):
                 (self.folder / "at").write_text(died[-1])
             return until_()
 
-        self.wait(f"the end of all this dying, after {died}", another_dies)
+        self.wait("the end of all this dying", another_dies)
         self.take("at")
         return died
 

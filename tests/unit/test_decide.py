@@ -12,6 +12,7 @@ from supervision.checks import check, ok
 from supervision.circuit import State
 from supervision.decide import Plan, decide
 from supervision.model import Update
+from supervision.orders import Orders
 
 seens = st.builds(Seen, alive=st.booleans(), connected=st.booleans())
 
@@ -141,3 +142,11 @@ def test_a_broken_check_that_cannot_be_asked_stays_broken_without_another_word()
         plant.tick()
     plant.seconds(3)
     assert [event.kind for event in plant.events].count("check_broken") == 1
+
+
+def test_a_check_whose_restart_is_switched_off_does_not_know() -> None:
+    plant = running()
+    plant.orders = Orders(switched={"flow": False})
+    plant.disconnect()
+    plant.seconds(20)
+    assert (plant.circuit.state, plant.probes()) == (State.CLOSED, [])

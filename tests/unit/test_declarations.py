@@ -15,6 +15,7 @@ from supervision.checks import Check, check, fail, ok
 from supervision.child import Child, state
 from supervision.errors import InvalidDeclaration, NotFound
 from supervision.model import Identity, Phase, Stay
+from supervision.monitor import monitor
 from supervision.supervisor import Supervisor
 
 
@@ -247,6 +248,8 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
         "is called as (self, run)",
         "needs these two",
     ),
+    "an argument that nobody reads": (lambda: Part("pump", enabeld=False), "no argument 'enabeld'", "there is "),  # type: ignore[call-arg]  # the point
+    "a switch that is neither": (lambda: Part("pump", enabled="no"), "enabled='no'", "needs True or False"),  # type: ignore[arg-type]  # the point
     "a runbook that is no text": (lambda: Part("pump", runbook_url=7), "runbook_url=7", "for example 'https://...'"),  # type: ignore[arg-type]  # the point
     "steps that are one text": (lambda: Part("pump", manual_steps="do"), "manual_steps='do'", "a list of texts"),
     "steps that are no texts": (lambda: Part("pump", manual_steps=[1]), "manual_steps=", "a list of texts"),  # type: ignore[list-item]  # the point
@@ -474,3 +477,18 @@ def test_a_supervisor_and_its_children_show_their_paths() -> None:
     assert repr(declared.child("flow")) == "Part(plant/flow)"
     assert repr(Part("free")) == "Part(free)"
     assert fail("torn", restart="flow").restart == "flow"
+
+
+def test_a_function_that_does_not_tell_how_it_is_called_is_taken_at_its_word() -> None:
+    assert monitor(name="least")(min).name == "least"  # type: ignore[arg-type]  # the point
+
+
+def test_a_keyword_that_nobody_reads_is_refused() -> None:
+    with pytest.raises(InvalidDeclaration, match=r"no argument 'enabeld'; there is enabled, "):
+        Part("broker", enabeld=False)  # type: ignore[call-arg] # that is the point
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, None])
+def test_enabled_is_a_switch(wrong: object) -> None:
+    with pytest.raises(InvalidDeclaration, match=rf"enabled={wrong!r}: needs True or False"):
+        Part("broker", enabled=wrong)  # type: ignore[arg-type] # that is the point

@@ -427,11 +427,11 @@ def test_a_check_over_members_that_are_not_there_says_nothing() -> None:
 
     plant = dynamic("a", "b", checks=(wired,))
     plant.seconds(5)
-    assert plant.circuit.state is State.CLOSED  # c, which it would restart, is not there
+    assert plant.circuit.state is State.CLOSED  # c, which it would restart, is not there,
+    assert plant.circuit.broken == ()  # which is no mistake
     plant.want(names=["a", "c"])
     live(plant, 5)
     assert plant.circuit.state is State.CLOSED  # b, which it reads, is not
-    assert "check_broken" not in plant.kinds()  # which is no mistake
     plant.want(names=["a", "b", "c"])
     live(plant, 5)
     assert plant.circuit.state is not State.CLOSED
@@ -596,3 +596,12 @@ def test_who_leaves_in_a_quarantine_is_stopped_when_it_is_over() -> None:
     live(plant, 60)
     assert plant.acts() == [("a", "stop")]
     assert remains(plant, "a") == []
+
+
+def test_children_that_are_made_once_may_be_wanted_by_several_documents() -> None:
+    pool = [Part("a"), Part("b")]
+    house = Supervisor("house", dynamic=lambda wanted: pool[: wanted["count"]], desired={"count": 1})
+    maker = Maker(house)
+    for count in (1, 2, 1):
+        made, error = maker.made(f'{{"count": {count}}}')
+        assert (list(made or ()), error) == (["a", "b"][:count], "")

@@ -153,12 +153,13 @@ def test_a_late_reset_does_not_keep_another_order_from_being_heard() -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.OFF])
-def test_in_off_no_order_is_heard_and_in_observe_all_but_the_restart_take_effect(mode: Mode) -> None:
+def test_in_off_no_order_takes_effect_and_in_observe_all_but_the_restart_do(mode: Mode) -> None:
     plant = at(CLOSED)
     plant.orders = Orders(mode=mode, forced=FORCED, restart="x")
     plant.tick()
     if mode is Mode.OFF:
-        assert plant.orders == Orders(mode=mode, forced=FORCED, restart="x")
+        assert plant.orders == Orders(mode=mode, forced=FORCED), "a parent's restart is for now or never"
+        assert plant.circuit.state is CLOSED
     else:
         assert plant.orders == Orders(mode=mode)
         assert plant.circuit.forced == "ann"

@@ -296,3 +296,14 @@ def test_a_slow_probe_that_cannot_go_on_is_given_up_after_the_lease() -> None:
     plant.seconds(PROBE_LEASE_MS // 1000 + 2)
     assert plant.circuit.state is ESCALATED
     assert plant.circuit.errands == ()
+
+
+def test_a_child_that_people_have_switched_off_is_not_restarted_by_a_check_over_others() -> None:
+    over = check("b", restart="a", trip_after=1, name="over")(wired.rule)
+    plant = running(Engine("a"), Engine("b"), checks=(over,))
+    plant.orders = Orders(switched={"a": False})
+    live(plant, 5)
+    plant.disconnect("b")
+    live(plant, 5)
+    assert plant.circuit.state is OPEN
+    assert plant.probes() == []

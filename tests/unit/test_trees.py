@@ -7,16 +7,20 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from simulated import Engine, Part, Plant, Seen, Tree, running
 
+from supervision import aggregate
 from supervision.actions import Run
 from supervision.backoff import Backoff
 from supervision.branch import Branch, Response, Summary, escalation_check
 from supervision.checks import Fail, Ok, check, fail, ok
 from supervision.child import state
 from supervision.circuit import PROBE_LEASE_MS, Circuit, State
+from supervision.decide import Plan
 from supervision.errors import NotFound, NotRetryable
-from supervision.model import Do, Go, Move, Phase, Reservation, Siblings, Snapshot, Stay, Update
+from supervision.helping import help_for
+from supervision.model import Do, Go, Move, Phase, Reservation, Siblings, Snapshot, Stay, Unseen, Update
 from supervision.orders import Mode, Orders, Pause, Silence
 from supervision.supervisor import Supervisor
 
@@ -510,3 +514,21 @@ def test_asking_for_an_unknown_sibling_is_that_childs_own_fault() -> None:
     assert "quarantined" in plant.kinds()
     assert "no child 'first' beside this one; there is second, other" in plant.records["second"].reason
     assert plant.records["other"].state == "running"
+
+
+def test_who_is_not_born_yet_is_starting_and_who_cannot_be_seen_is_degraded() -> None:
+    plant = running(Engine("a"), Engine("b"), checks=())
+    plant.records["a"] = replace(plant.records["a"], unseen=Unseen(plant.now, incident="plant/a@1"))
+    del plant.records["b"], plant.observations["a"]
+    nothing = Plan(None, ())
+    assert aggregate.after(plant.view(), nothing).children == {"starting": 1, "degraded": 1}
+
+
+def test_what_is_known_to_help_below_is_told_above() -> None:
+    made = broken("degrade", "restart")
+    made.live(60)
+    summary = made["plant"].observations["line"].document
+    assert summary.circuit == "escalated"
+    assert summary.opened_at == made["plant/line/cell"].circuit.opened_at
+    told = help_for(made["plant/line"].view(), made["plant/line"].circuit)
+    assert told.fields() == {"runbook_url": "", "manual_steps": []}

@@ -1,4 +1,4 @@
--- order(control, orders, outbox, entries, events; supervisor, subject, field, value, request, word, by, reason, default) -> {set, value, entry} | {same, value} | {over, incident}
+-- order(control, orders, outbox, entries, events, action; supervisor, subject, field, value, request, word, by, reason, default, fence) -> {set, value, entry} | {same, value} | {over, incident}
 local control, orders, outbox, entries, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local supervisor, subject, field, value, request, word = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local known = redis.call('HGET', orders, field)
@@ -10,6 +10,10 @@ local function requested()
   if once then return redis.call('HGET', orders, 'asked:' .. field) end
   return known and value ~= '' and cjson.decode(known).request
 end
+
+-- A run that was given up and wakes up late: what it wants was ordered by a later one, or is no longer wanted.
+local run = redis.call('HMGET', KEYS[6], 'state', 'fence')
+if ARGV[10] ~= '' and (run[1] ~= 'running' or run[2] ~= ARGV[10]) then return {'same', standing} end
 
 -- Asked again by somebody who did not hear the answer: the order stands, once.
 if standing == value then return {'same', value} end
