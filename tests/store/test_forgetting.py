@@ -1,7 +1,7 @@
 """What nobody declares any more is forgotten in the end: late, whole, and never what somebody still has."""
 
 import pytest
-from lamps import Post, ask, plant, reserved, started, ticked
+from lamps import Post, ask, plant, reserved, started, ticked, wish
 
 from supervision.runtime import Runtime
 from supervision.store.actions import Actions
@@ -90,3 +90,14 @@ def test_what_is_forgotten_is_listed_before(store: Store) -> None:
     sweeps = Sweeps(store.scripts, store.keys, Actions(store.scripts, store.keys))
     assert [each.id for each in sweeps.look("forgotten").items] == ["plant"]
     assert FORGET_MS == 7 * 24 * 3600 * 1000
+
+
+def test_who_is_back_in_the_code_can_be_restarted_by_people_at_once(store: Store) -> None:
+    both = plant(2)
+    born(store, both)
+    store.registry.prune(plant(1))
+    ask(store).hset(store.keys.of("plant", "orphans"), "lamp-1", LONG_AGO)
+    assert store.registry.prune(plant(1)) == ["lamp-1"]
+    gone = store.actions.reserve("plant", "ann", wish("lamp-1", "a"))
+    ticked(store, both)
+    assert (gone, store.actions.reserve("plant", "ann", wish("lamp-1", "a"))[0]) == (("gone", ()), "reserved")

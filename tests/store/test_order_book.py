@@ -19,9 +19,12 @@ from lamps import (
     expire_lease,
     forget_slot,
     plant,
+    record_of,
+    reserved,
     seen,
     set_control,
     sight,
+    started,
 )
 
 from supervision import Supervisor
@@ -391,6 +394,20 @@ def test_a_parents_restart_is_ordered_once_per_action_also_after_it_was_heard(ru
         ("plant", "", "restart", "site", "it is stuck"),
         ("plant", "", "restart", "site", "again"),
     ]
+
+
+def test_a_run_that_was_given_up_orders_nothing_when_it_wakes_up(runtime: Runtime) -> None:
+    store = runtime.store
+    for action in ("first", "second"):
+        reserved(store, action)
+        run = started(store, action)
+        store.orders.restart_all("plant", action, "site", "it is stuck", fence=run.fence)
+        heard(runtime, "restart")
+        store.actions.finish(run, outcome="failed", retry=False)
+    late = record_of(store, "first")
+    before = everything(store)
+    assert store.orders.restart_all("plant", "first", "site", "it is stuck", fence=late.fence) == ()
+    assert everything(store) == before
 
 
 # --- resets

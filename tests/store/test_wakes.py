@@ -216,7 +216,8 @@ def test_while_nobody_ticks_one_entry_waits_and_more_messages_come_less_and_less
         assert ask(store).zcard(store.keys.outbox) == ask(store).hlen(store.keys.entries) == 1
     assert 8 <= len(sent) <= 17, "after 1, 2, 4 … 64 s, then every 64 s"
     gaps = [after - before for before, after in itertools.pairwise(sent)]
-    assert gaps == sorted(gaps)
+    # A tick of the server's clock between two sweeps may shift one of them by a second.
+    assert all(later >= earlier - 1 for earlier, later in itertools.pairwise(gaps)), gaps
     assert 63 <= max(gaps) <= 66
 
 

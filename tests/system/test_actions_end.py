@@ -81,6 +81,7 @@ def ending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         plant.stop()
 
 
+@pytest.mark.chaos
 def test_one_that_swallows_its_soft_limit_is_ended_all_the_same(ending: Ending) -> None:
     end = ending.end_of("hangs")
     assert "no end within 1 s" in end.reason

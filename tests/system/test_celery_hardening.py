@@ -58,6 +58,7 @@ def test_publishing_to_a_dead_port_fails_in_time(*, want_result: bool) -> None:
     assert took < PUBLISH_PROMISE_S
 
 
+@pytest.mark.chaos
 def test_publishing_and_beat_do_not_hang_on_a_store_that_is_silent(store: EmbeddedStore, tmp_path: Path) -> None:
     schedule = str(tmp_path / "schedule")
     beat = CeleryProcess(

@@ -184,6 +184,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         playing.kill_everything()
 
 
+@pytest.mark.chaos
 def test_all_checks_pass_and_no_process_is_left(played: Played) -> None:
     assert played.status == 0, played.demo.said
     total = re.search(r"^(\d+) of (\d+) checks passed", played.demo.said, re.MULTILINE)
@@ -192,6 +193,7 @@ def test_all_checks_pass_and_no_process_is_left(played: Played) -> None:
     played.demo.await_nothing_left()
 
 
+@pytest.mark.chaos
 def test_the_document_has_the_same_facts_as_the_lines(played: Played) -> None:
     document = played.document
     assert (document["version"], document["ok"], document["error"]) == (1, True, "")
@@ -205,6 +207,7 @@ def test_the_document_has_the_same_facts_as_the_lines(played: Played) -> None:
     assert all(document["processes"][name] == played.demo.pid_of(name) for name in document["processes"])
 
 
+@pytest.mark.chaos
 def test_every_process_was_really_there_and_no_command_line_had_the_password(played: Played) -> None:
     url = saved_url(played.demo.folder / ".supervision" / "store")
     assert url
@@ -221,6 +224,7 @@ def pids_of(program: str, played: Played) -> list[int]:
     return [pid for pid, command in played.seen.items() if f"supervision.demo.{program}" in command]
 
 
+@pytest.mark.chaos
 def test_each_scene_restarted_its_own_program_and_no_other(played: Played) -> None:
     assert len(pids_of("dataflow", played)) == 3, "scenes 1, 2 and 3 had one each, scene 4 the third's"
     assert len(pids_of("broker", played)) == len(pids_of("sink", played)) == 1
@@ -228,6 +232,7 @@ def test_each_scene_restarted_its_own_program_and_no_other(played: Played) -> No
     assert 3 <= len(pids_of("panel", played)) <= 1 + office.max_attempts + plant.max_attempts
 
 
+@pytest.mark.chaos
 def test_what_the_last_scene_says_of_the_call_is_what_was_logged_once(played: Played) -> None:
     said = {fact["name"]: fact["measured"] for fact in played.document["scenes"][3]["checks"]}
     log = played.demo.folder / ".supervision" / "logs" / "ticker.log"

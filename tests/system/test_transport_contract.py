@@ -87,7 +87,11 @@ def go_down(store: EmbeddedStore, number: signal.Signals) -> None:
     until(lambda: not store.running, "the store is down")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.chaos)],
+    ids=lambda number: number.name,
+)
 def test_our_workers_outlive_a_restart_of_the_store_that_kills_a_stock_one(
     fleet: Fleet, number: signal.Signals
 ) -> None:

@@ -37,6 +37,7 @@ def hold(app: Celery, folder: Path, name: str) -> None:
     publish(app, "probe.hold", str(folder), name, "go", queue=f"probe.{name}")
 
 
+@pytest.mark.chaos
 def test_a_task_longer_than_the_visibility_timeout_runs_once(store: EmbeddedStore, tmp_path: Path) -> None:
     # The control has the same timeout and no renewal: when its task runs for the third time, ours had every
     # opportunity. The neighbour is somebody else's app with stock settings on our database: it is left alone.
@@ -73,6 +74,7 @@ def test_a_task_longer_than_the_visibility_timeout_runs_once(store: EmbeddedStor
         )
 
 
+@pytest.mark.chaos
 def test_what_a_killed_worker_held_comes_back_after_the_visibility_timeout(
     store: EmbeddedStore, tmp_path: Path
 ) -> None:
