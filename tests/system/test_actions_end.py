@@ -96,6 +96,7 @@ def test_one_that_is_too_slow_is_retried_and_then_fails(ending: Ending) -> None:
     assert ("SoftTimeLimitExceeded" if ending.pool == "prefork" else "no end within 1 s") in end.reason
 
 
+@pytest.mark.chaos
 def test_one_that_kills_its_process_ends_after_its_runs(ending: Ending) -> None:
     if ending.pool == "threads":  # nothing is poison there that is not poison for the whole worker
         return

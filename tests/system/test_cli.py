@@ -570,6 +570,7 @@ def test_an_address_that_nobody_gave_is_said_to_be_the_default(tmp_path: Path) -
     assert "(the default, as nothing names one: set SUPERVISION_STORE_URL)" in said
 
 
+@pytest.mark.chaos
 def test_a_store_that_says_nothing_is_69_after_its_timeout(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         shell = Shell(tmp_path, SUPERVISION_STORE_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
@@ -654,6 +655,7 @@ def test_the_password_of_an_address_is_printed_nowhere(tmp_path: Path, url: str)
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.chaos
 def test_secrets_in_what_children_say_are_masked_in_every_output(shell: Shell) -> None:
     commands = [("tree",), ("get", DEAD), ("describe", RED), ("describe", LINE), ("events",)]
     for command in commands:

@@ -260,6 +260,7 @@ def test_the_runbook_of_the_panel_is_a_page_that_exists() -> None:
     assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.chaos
 def test_an_interrupt_in_the_middle_leaves_nothing(start: Callable[..., Demo]) -> None:
     running = start()
     running.await_text(SCENE.format(2))

@@ -74,6 +74,7 @@ def many_actions(folder: Path, **settings: str) -> Iterator[Many]:
             store.close()
 
 
+@pytest.mark.chaos
 def test_many_actions_run_once_each_over_a_few_slots(tmp_path: Path) -> None:
     with many_actions(tmp_path) as many:
         until(many.all_done, timeout=100, what=lambda: f"all to be done; {many.store.actions.in_flight()} in flight")
