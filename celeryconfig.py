@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import os
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from kombu import Exchange, Queue
 
@@ -16,16 +16,6 @@ from supervision import settings
 from supervision.errors import InvalidDeclaration
 
 _STORE_SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+socket")
-
-
-def _for_celery(url: str) -> str:
-    """``unix://`` addresses, which only redis-py knows, in Celery's spelling; every other address as it is."""
-    parts = urlsplit(url)
-    if parts.scheme != "unix":
-        return url
-    query = urlencode([("virtual_host" if key == "db" else key, value) for key, value in parse_qsl(parts.query)])
-    # Not urlunsplit: for an empty host it writes the two slashes for schemes that it knows only.
-    return f"redis+socket://{parts.netloc}{parts.path}{'?' if query else ''}{query}"
 
 
 def _checked_store_url(url: str) -> str:
@@ -60,11 +50,19 @@ supervision_metrics_per_child = (
 )
 supervision_max_actions = 1000  # in flight in the namespace; at that many, ticks give no new ones and say "queue full"
 supervision_shutdown_timeout = 5  # seconds for running work at SIGTERM; then it goes back, and another worker does it
+supervision_heartbeat = 5  # seconds between heartbeats of a coordinator; liveness is judged as often
+supervision_heartbeat_warning = 15  # seconds of silence until a warning ...
+supervision_heartbeat_critical = 30  # ... until it is critical ...
+supervision_heartbeat_dead = 60  # ... until it is dead, and those who wait for its signals are told
 supervision_log_format = "json"  # one object per line, which log stores search by field; "console" is for eyes
 
 # --- where messages and results live
-broker_url = _for_celery(os.environ.get("SUPERVISION_BROKER_URL", supervision_store_url))  # Redis, Sentinel, RabbitMQ
-result_backend = _for_celery(os.environ.get("SUPERVISION_RESULT_URL", supervision_store_url))  # may be a second server
+broker_url = settings.for_celery(
+    os.environ.get("SUPERVISION_BROKER_URL", supervision_store_url)
+)  # Redis, Sentinel, RabbitMQ
+result_backend = settings.for_celery(
+    os.environ.get("SUPERVISION_RESULT_URL", supervision_store_url)
+)  # may be a second server
 
 # --- the broker may go away at any moment
 broker_connection_retry = True  # a lost connection is an event, not an end
@@ -106,20 +104,39 @@ task_publish_retry_policy = {"max_retries": 1, "interval_start": 0.1, "interval_
 # --- queues: direct ones only (their messages survive a lost binding table), one per kind of work
 task_queues = tuple(
     Queue(name, Exchange(name, type="direct"), routing_key=name)
-    for name in ("supervision.ticks", "supervision.sweeps", "supervision.collectors", "supervision.actions")
+    for name in (
+        "supervision.ticks",
+        "supervision.sweeps",
+        "supervision.collectors",
+        "supervision.actions",
+        "supervision.waits",
+    )
 )
-task_routes = {
+_OURS = {
     "supervision.tick": {"queue": "supervision.ticks"},  # short and frequent: never behind anything long
     "supervision.sweep": {"queue": "supervision.sweeps"},
     "supervision.collect": {"queue": "supervision.collectors"},  # waits for the outside world
     "supervision.look_alone": {"queue": "supervision.collectors"},  # starts a process and does not wait for it
     "supervision.act": {"queue": "supervision.actions"},  # minutes long
+    "supervision.wait": {"queue": "supervision.waits"},  # milliseconds each, and many at once when a signal comes
+    "supervision.release": {"queue": "supervision.waits"},
+    "supervision.replace": {"queue": "supervision.waits"},
 }
+task_routes = (
+    "supervision.engine.homing.route",  # what follows a wait goes on in the app that made it
+    _OURS,
+)
 task_default_queue = "supervision.actions"  # what users add is long-running more often than not
 task_create_missing_queues = True  # a chain may go on in another app's queue, whose name we cannot know
 
 # --- tasks
-imports = ("tasks.ticks", "tasks.collectors", "tasks.actions", "tasks.sweeps")  # yours: supervision_imports
+imports = (
+    "tasks.ticks",
+    "tasks.collectors",
+    "tasks.actions",
+    "tasks.sweeps",
+    "tasks.coordination",
+)  # yours: supervision_imports
 task_acks_late = True  # an action whose worker dies comes back; ticks, sweeps and collectors turn it off for themselves
 task_reject_on_worker_lost = True  # also when only the pool process died; the store counts attempts, so it ends
 task_retry_on_worker_lost = False  # Celery's own retry waits in an ETA message; ours waits in the store

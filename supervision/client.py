@@ -5,48 +5,61 @@
             print(supervisor.path, supervisor.circuit, [child.phase for child in supervisor.children])
 
 Rules:
-- It reads what workers have declared and written. It publishes nothing: what it asks for goes into the outbox, and the
-  workers' sweep sends it within about two seconds.
+- It reads what workers have declared and written. What it asks for goes into the outbox, and the workers' sweep sends
+  it within about two seconds; only a signal is gone on with at once, through the broker (see `waits_client`).
 - Times are the store's clock in milliseconds; ages are measured there too, so this machine's clock does not matter.
 - Every call answers or raises `StoreUnavailable` within seconds; nothing is repeated behind the caller's back.
 - Connections open on first use and belong to the process that opened them: make a new client after a fork.
 """
 
+import os
 import time
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from supervision import settings
 from supervision.child import RESTART_CHILD
+from supervision.coordinating import Coordination
+from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
 from supervision.events_client import Following
 from supervision.model import Reservation
 from supervision.order_terms import line, request
 from supervision.orders_client import Ordering
+from supervision.reaching import Reaching
 from supervision.store.actions import Record
+from supervision.store.coordinators import CoordinatorView
 from supervision.store.declarations import Declarations
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
 from supervision.store.keys import DEFAULT_NAMESPACE
+from supervision.store.open_waits import Part, WaitView
 from supervision.store.overview import Overview
 from supervision.store.places import Place, child_place, place
 from supervision.store.store import Store
-from supervision.store.sweeps import Sweeps, SweepView, Swept
+from supervision.store.sweeps import Sweeps, SweepView
+from supervision.store.swept import Swept
 from supervision.store.tail import LONGEST_BLOCK_S, Tail
 from supervision.store.views import ChildDescription, ChildView, SupervisorDescription, SupervisorView
 from supervision.sweeps_client import Sweeping
+from supervision.waits_client import Waiting
 
 __all__ = [
     "ENDED",
     "ChildDescription",
     "ChildView",
     "Client",
+    "CoordinatorView",
     "Facts",
+    "Part",
     "Past",
+    "Progress",
+    "Receipt",
     "Record",
     "SupervisorDescription",
     "SupervisorView",
     "SweepView",
     "Swept",
+    "WaitView",
 ]
 
 MOST_EVENTS: Final = 20
@@ -56,18 +69,27 @@ ENDED: Final = frozenset({"succeeded", "failed"})
 """The states of an action that is over."""
 
 
-class Client(Ordering, Following, Sweeping):
-    """Supervisors, children, actions and events of one ``namespace``.
+class Client(Ordering, Following, Sweeping, Waiting):
+    """Supervisors, children, actions, events, signals, waits and coordinators of one ``namespace``.
 
     Args:
         url: the store; by default ``SUPERVISION_STORE_URL``, or else a server on this machine.
         namespace: the first part of every key, as the workers have it.
+        broker: the broker of the workers; by default ``SUPERVISION_BROKER_URL``, or else the store.
+        app: a Celery app to send through instead; see `from_app`.
 
     Raises:
         InvalidDeclaration: the url or the namespace is none.
     """
 
-    def __init__(self, url: str | None = None, *, namespace: str = DEFAULT_NAMESPACE) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        broker: str | None = None,
+        app: Any = None,
+    ) -> None:
         self._url = url or settings.read({}).store_url
         try:
             self._store = Store(self._url, namespace)
@@ -79,11 +101,20 @@ class Client(Ordering, Following, Sweeping):
                 "the store's address cannot be read; it is redis://, rediss:// or unix://, for example "
                 f"{settings.DEFAULT_STORE_URL}, and in a password / # ? @ and % are written %2F %23 %3F %40 and %25"
             ) from None
+        broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
+        self._reaching = Reaching(settings.for_celery(broker_url), app)
+        self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
         self._overview = Overview(self._store.scripts, self._store.keys, self._store.actions)
         self._tail = Tail(self._url, self._store.keys)
         self._declared = Declarations(self._store.scripts, self._store.keys)
         self._health = Health(self._store.scripts, self._store.keys)
         self._sweeps = Sweeps(self._store.scripts, self._store.keys, self._store.actions)
+
+    @classmethod
+    def from_app(cls, app: Any) -> Self:
+        """A client for what a Celery ``app`` is configured with; it sends through that app."""
+        configured = settings.read(app.conf)
+        return cls(configured.store_url, namespace=configured.namespace, app=app)
 
     def now(self) -> int:
         """The store's clock."""
@@ -178,6 +209,7 @@ class Client(Ordering, Following, Sweeping):
         """Close the connections; using the client again opens new ones."""
         self._store.close()
         self._tail.close()
+        self._reaching.close()
 
     def __enter__(self) -> Self:
         return self

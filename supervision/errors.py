@@ -4,9 +4,16 @@
     ├── InvalidDeclaration      a Child, Supervisor, action, check or setting is wrong; raised when it is loaded
     ├── InvalidDocument         a desired or observed document has the wrong type, size or content
     ├── InvalidMove             a state function returned something that is not exactly one move
-    ├── NotFound                a supervisor, child or action that does not exist
+    ├── InvalidWait             a wait that could not work: its names, times, parts, or a circle of waits
+    ├── NotFound                a supervisor, child, action, wait, signal or coordinator that does not exist
     ├── Conflict                somebody else was faster: revision, fence or action slot
-    │   └── Superseded          the caller's epoch or fence is old; its write was refused
+    │   ├── Superseded          the caller's epoch, fence or incarnation is old; its write was refused
+    │   └── SignalAlreadySent   another signal stands under that name
+    ├── MailboxFull             a mailbox holds as many messages as it may; it says when to try again
+    ├── WaitEnded               a wait ended without the signal
+    │   ├── SignalTimeout       its time was over first
+    │   ├── CoordinatorDied     whoever was expected to send it died
+    │   └── Cancelled           somebody cancelled it
     ├── ActionFailed            an action ended without success
     │   └── NotRetryable        the same, and trying again would not help
     └── StoreUnavailable        the store did not answer in time; nothing is known about the effect
@@ -32,8 +39,12 @@ class InvalidMove(SupervisionError, TypeError):
     """A state function returned something that is not exactly one move."""
 
 
+class InvalidWait(SupervisionError, ValueError):
+    """A wait could not work as it was described; nothing was registered."""
+
+
 class NotFound(SupervisionError, LookupError):
-    """No such supervisor, child or action; the message lists what there is."""
+    """No such supervisor, child, action, wait, signal or coordinator; the message says what there is."""
 
 
 class Conflict(SupervisionError):
@@ -41,7 +52,38 @@ class Conflict(SupervisionError):
 
 
 class Superseded(Conflict):
-    """The caller's epoch or fence is old; its write was refused."""
+    """The caller's epoch, fence or incarnation is old; its write was refused."""
+
+
+class SignalAlreadySent(Conflict):
+    """Another signal stands under that name; a signal happens once, so repeated rounds put the round into the name."""
+
+
+class MailboxFull(SupervisionError):
+    """A mailbox holds as many messages as it may; nothing was put in. ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class WaitEnded(SupervisionError):
+    """A wait ended without the signal; its subclasses say how."""
+
+
+class SignalTimeout(WaitEnded, TimeoutError):
+    """The wait's time was over before the signal came, by the store's clock."""
+
+
+class CoordinatorDied(WaitEnded):
+    """Whoever was expected to send the signal was declared dead, or failed."""
+
+
+class Cancelled(WaitEnded):
+    """Somebody cancelled the wait."""
 
 
 class ActionFailed(SupervisionError):

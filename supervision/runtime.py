@@ -14,6 +14,8 @@ from supervision import aggregate
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
+from supervision.coordinating import DEFAULT_PATIENCE, NOWHERE, Continuing, Coordination
+from supervision.coordination.liveness import Patience
 from supervision.decide import Plan, decide
 from supervision.documents import told
 from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
@@ -43,8 +45,16 @@ class Publisher(Protocol):
 class Runtime:
     """The use cases over one store, one publisher and the declared ``supervisors``."""
 
-    def __init__(self, store: Store, publisher: Publisher, supervisors: Mapping[str, Supervisor]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        supervisors: Mapping[str, Supervisor],
+        continuing: Continuing = NOWHERE,
+        patience: Patience = DEFAULT_PATIENCE,
+    ) -> None:
         self.store = store
+        self.coordination = Coordination(store, continuing, self._publish, patience)
         self.supervisors = supervisors
         self._publisher = publisher
         self._looker = Looker()
@@ -220,5 +230,9 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "wakes": Runtime.sweep_wakes,
     "history": Runtime.sweep_history,
     "forgotten": Runtime.sweep_forgotten,
+    "deadlines": lambda runtime: runtime.coordination.sweep_deadlines(),
+    "undelivered": lambda runtime: runtime.coordination.sweep_undelivered(),
+    "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
+    "cleared": lambda runtime: runtime.coordination.sweep_cleared(),
 }
 """Sweeps by the name that beat and the command line use."""

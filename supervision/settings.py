@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, WARNING_S, Patience
 from supervision.errors import InvalidDeclaration
 from supervision.model import MAX_COUNT
 
@@ -38,14 +40,25 @@ class Settings:
     log_format: str
     max_actions: int
     shutdown_timeout: float
+    heartbeat: float
+    heartbeat_warning: float
+    heartbeat_critical: float
+    heartbeat_dead: float
     origin: Mapping[str, str]
+
+    @property
+    def patience(self) -> Patience:
+        """The four of liveness together; raises `InvalidDeclaration` where they contradict each other."""
+        return Patience(self.heartbeat, self.heartbeat_warning, self.heartbeat_critical, self.heartbeat_dead)
 
 
 def read(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings in ``conf`` and ``environ``; the environment wins. Raises `InvalidDeclaration`."""
     found = {field: _found(field, conf, environ) for field in _FIELDS}
     values = {field: _FIELDS[field][0](key, value) for field, (key, value, _) in found.items()}
-    return Settings(**values, origin={field: origin for field, (_, _, origin) in found.items()})
+    configured = Settings(**values, origin={field: origin for field, (_, _, origin) in found.items()})
+    _ = configured.patience  # refuses what contradicts itself now, not when the first one falls silent
+    return configured
 
 
 def value(field: str, conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Any:
@@ -62,6 +75,16 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> t
     if conf.get(setting) is not None:
         return setting, conf[setting], f"celeryconfig {setting}"
     return setting, _FIELDS[field][1], "default"
+
+
+def for_celery(url: str) -> str:
+    """``unix://`` addresses, which only redis-py knows, in Celery's spelling; every other address as it is."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    query = urlencode([("virtual_host" if key == "db" else key, value) for key, value in parse_qsl(parts.query)])
+    # Not urlunsplit: for an empty host it writes the two slashes for schemes that it knows only.
+    return f"redis+socket://{parts.netloc}{parts.path}{'?' if query else ''}{query}"
 
 
 def masked(url: str) -> str:
@@ -139,4 +162,8 @@ _FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
     "log_format": (_log_format, LOG_FORMATS[0]),
     "max_actions": (_count, DEFAULT_MAX_ACTIONS),
     "shutdown_timeout": (_seconds, DEFAULT_SHUTDOWN_S),
+    "heartbeat": (_seconds, HEARTBEAT_S),
+    "heartbeat_warning": (_seconds, WARNING_S),
+    "heartbeat_critical": (_seconds, CRITICAL_S),
+    "heartbeat_dead": (_seconds, DEAD_S),
 }

@@ -8,6 +8,7 @@ import traceback
 from celery import Celery
 from celery.signals import beat_init, celeryd_init
 
+from supervision import settings
 from supervision.engine import publish, steps, transport
 from tasks import speaking, wiring
 
@@ -26,6 +27,10 @@ OUTBOX_EVERY_S = 1.0
 WAKES_EVERY_S = 1.0
 HISTORY_EVERY_S = 300.0
 FORGOTTEN_EVERY_S = 300.0
+DEADLINES_EVERY_S = 0.5
+"""Twice a second: the end of a wait is announced within a second of its deadline, and going on takes time, too."""
+UNDELIVERED_EVERY_S = 5.0
+CLEARED_EVERY_S = 300.0
 
 
 @celeryd_init.connect
@@ -51,6 +56,10 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, WAKES_EVERY_S, publish.SWEEP, "wakes")
     _every(sender, HISTORY_EVERY_S, publish.SWEEP, "history")
     _every(sender, FORGOTTEN_EVERY_S, publish.SWEEP, "forgotten")
+    _every(sender, DEADLINES_EVERY_S, publish.SWEEP, "deadlines")
+    _every(sender, UNDELIVERED_EVERY_S, publish.SWEEP, "undelivered")
+    _every(sender, settings.read(sender.conf).patience.heartbeat, publish.SWEEP, "liveness")
+    _every(sender, CLEARED_EVERY_S, publish.SWEEP, "cleared")
 
 
 def _every(sender: Celery, seconds: float, task: str, argument: str) -> None:

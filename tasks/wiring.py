@@ -14,11 +14,13 @@ from celery import Celery, current_app
 
 from supervision import settings
 from supervision.engine.publish import CeleryPublisher
+from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
 from supervision.store.meters import count_per_child
 from supervision.store.store import Store
+from supervision.store.waits import Waits
 from supervision.supervisor import Supervisor
 
 _T = TypeVar("_T")
@@ -65,7 +67,12 @@ def build(app: Celery) -> Runtime:
     """A runtime for what ``app`` is configured with."""
     configured = settings.read(app.conf)
     store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
-    return Runtime(store, CeleryPublisher(app), supervisors(app))
+    return Runtime(store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience)
+
+
+def waits() -> Waits:
+    """The waits in the store of this process."""
+    return runtime().store.waits
 
 
 def unless_store_is_away(use_case: Callable[[Runtime], _T]) -> _T | None:

@@ -8,6 +8,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
+from supervision.engine.resuming import QUEUE
 from supervision.errors import NotFound
 from supervision.store.outbox import KINDS, Entry
 
@@ -16,6 +17,8 @@ COLLECT = "supervision.collect"
 ACT = "supervision.act"
 SWEEP = "supervision.sweep"
 LOOK_ALONE = "supervision.look_alone"
+RELEASE = "supervision.release"
+REPLACE = "supervision.replace"
 
 LOOK_EXPIRES_S = 900.0
 """A look that nobody could make for so long is no longer asked for; generous, because it compares two clocks."""
@@ -87,4 +90,19 @@ def _look(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return LOOK_ALONE, [entry.subject], {"expires": LOOK_EXPIRES_S}
 
 
-_MESSAGES = {KINDS.act: _act, KINDS.tick: _tick, KINDS.sweep: _sweep, KINDS.look: _look}
+def _release(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return RELEASE, [entry.subject], {"queue": QUEUE}
+
+
+def _replace(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return REPLACE, [entry.subject], {"queue": QUEUE}
+
+
+_MESSAGES = {
+    KINDS.act: _act,
+    KINDS.tick: _tick,
+    KINDS.sweep: _sweep,
+    KINDS.look: _look,
+    KINDS.release: _release,
+    KINDS.replace: _replace,
+}

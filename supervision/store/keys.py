@@ -15,8 +15,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     events                  stream  the history, written by every script; trimmed by age
     counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
-    incidents               hash    supervisor, or unobservable child -> when its incident began; goes when it is over
-fields when it is removed:
+Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
 
     control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all
     records                 hash    child -> `ChildRecord`; commit
@@ -32,6 +31,33 @@ fields when it is removed:
     sources                 hash    digest -> the supervisor's desired document that members are made from; enrol
     gone                    hash    removed child -> when; enrol, prune; for 24 h, so that nothing late brings it back
     orphans                 hash    child that is no longer in the code -> since when; prune
+
+Of coordination. A member of ``deadlines``, ``waiters`` and ``expecting`` is ``<leaf>#<wait>``: the number of the signal
+in a wait for several, from 1, or 0 for the whole wait:
+
+    signal:<name>           hash    one signal: id, payload, sender, at, until; send; goes a day after ``until``
+    waiters:<name>          zset    who waits for it and was not released, by since when; enter, goes as each is
+                                    released
+    receipt:<name>          hash    wait -> how far the signal has got with it; goes with the signal
+    signals                 zset    name by when clear may forget signal and receipt; send, whoever writes a receipt
+    releasing               zset    signal of which some who wait are not released yet, by since when; send, release
+    wait:<id>               hash    one wait: what, mail or channel, state, how it ended; enter; goes a day after that
+    open                    zset    wait that has not ended, by since when; enter, goes at its end
+    deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
+    undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
+    ended                   zset    wait by when it ended; clear removes what is older than a day
+    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>:<id>`` by when it was given up; retry, clear
+    coordinator:<id>        hash    one coordinator: incarnation, state, who and where; register; goes a day after its
+                                    end
+    coordinators            zset    coordinator by when clear may forget it, +inf while it lives; register, its end
+    beats                   zset    living coordinator by its last heartbeat; register, beat, goes at its end
+    moving                  zset    coordinator by when it must have made progress; register, beat, goes at its end
+    late                    set     living coordinators that are not healthy; judge
+    process:<process>       set     living coordinators of one process; register, goes at their end
+    waits_of:<coordinator>  set     its open waits; enter, goes at their end
+    expecting:<coordinator> set     who waits for a signal of its; enter, goes at their end
+    mourners:<coordinator>  set     those of them who were not told of its death yet; its end, mourn
+    mourning                zset    dead coordinator with mourners, by when it died; its end, mourn
 """
 
 from supervision.errors import InvalidDeclaration
@@ -59,6 +85,40 @@ class Keys:
         self.incidents = self._prefix + "incidents"
         self.events = self._prefix + "events"
         self.counters = self._prefix + "counters"
+        self.signals = self._prefix + "signals"
+        self.releasing = self._prefix + "releasing"
+        self.open = self._prefix + "open"
+        self.deadlines = self._prefix + "deadlines"
+        self.undelivered = self._prefix + "undelivered"
+        self.ended = self._prefix + "ended"
+        self.dead_letters = self._prefix + "dead_letters"
+        self.coordinators = self._prefix + "coordinators"
+        self.beats = self._prefix + "beats"
+        self.mourning = self._prefix + "mourning"
+
+    def signal(self, name: str) -> str:
+        """One signal."""
+        return f"{self._prefix}signal:{name}"
+
+    def waiters(self, name: str) -> str:
+        """Who waits for a signal."""
+        return f"{self._prefix}waiters:{name}"
+
+    def receipt(self, name: str) -> str:
+        """How far a signal has got."""
+        return f"{self._prefix}receipt:{name}"
+
+    def wait(self, wait_id: str) -> str:
+        """One wait."""
+        return f"{self._prefix}wait:{wait_id}"
+
+    def waits_of(self, coordinator: str) -> str:
+        """The open waits of a coordinator."""
+        return f"{self._prefix}waits_of:{coordinator}"
+
+    def coordinator(self, name: str) -> str:
+        """One coordinator."""
+        return f"{self._prefix}coordinator:{name}"
 
     def action(self, action_id: str) -> str:
         """The record of one action."""

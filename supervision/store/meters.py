@@ -21,7 +21,10 @@ from supervision.store.scripts import Scripts
 SCRAPE_TIMEOUT_S: Final = 1.0
 """Seconds for one answer: Prometheus gives up after ten, and Flower's own page waits for ours."""
 
-QUEUES: Final = ("supervision.ticks", "supervision.sweeps", "supervision.collectors", "supervision.actions")
+QUEUES: Final = (
+    *("supervision.ticks", "supervision.sweeps", "supervision.collectors"),
+    *("supervision.actions", "supervision.waits"),
+)
 """The queues of ours, each a list of that name in a broker that is a Redis or Valkey."""
 
 PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")

@@ -51,6 +51,8 @@ class Kinds(NamedTuple):
     tick: str = "tick"
     sweep: str = "sweep"
     look: str = "look"
+    release: str = "release"
+    replace: str = "replace"
 
 
 KINDS = Kinds()

@@ -1,5 +1,7 @@
 """The scripts: one operation per file in ``lua/``, each preceded by ``prelude.lua`` when it is sent.
 
+A script whose second line is ``-- with waits`` is preceded by those of waits, too.
+
 `NAMES` is the list of everything that changes state in one step; the kill tests take their steps from it.
 """
 
@@ -13,19 +15,26 @@ from supervision.store.connection import translated
 
 _FOLDER = files("supervision.store") / "lua"
 _PRELUDE = "prelude"
+_OF_WAITS = ("prelude_waits", "prelude_leaves", "prelude_claims", "prelude_begin", "prelude_deaths")
 
 NAMES: tuple[str, ...] = tuple(
     sorted(
         entry.name.removesuffix(".lua")
         for entry in _FOLDER.iterdir()
-        if entry.name.endswith(".lua") and entry.name != f"{_PRELUDE}.lua"
+        if entry.name.endswith(".lua") and not entry.name.startswith(_PRELUDE)
     )
 )
 
 
 def source(name: str) -> str:
     """The whole text of one script, as the server gets it."""
-    return "\n".join((_FOLDER / f"{part}.lua").read_text() for part in (_PRELUDE, name))
+    own = _text(name)
+    preludes = (_PRELUDE, *_OF_WAITS) if own.splitlines()[1] == "-- with waits" else (_PRELUDE,)
+    return "\n".join([*map(_text, preludes), own])
+
+
+def _text(file: str) -> str:
+    return (_FOLDER / f"{file}.lua").read_text()
 
 
 class Scripts:

@@ -3,14 +3,18 @@
 from supervision.model import MAX_COUNT
 from supervision.store.actions import Actions
 from supervision.store.connection import connect
+from supervision.store.coordinators import Coordinators
 from supervision.store.history import History
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
 from supervision.store.observations import Observations
+from supervision.store.open_waits import OpenWaits
 from supervision.store.orders import OrderBook
 from supervision.store.outbox import Outbox
 from supervision.store.registry import Registry
 from supervision.store.scripts import Scripts
+from supervision.store.signals import Signals
 from supervision.store.ticks import Ticks
+from supervision.store.waits import Waits
 
 
 class Store:
@@ -30,6 +34,10 @@ class Store:
         self.outbox = Outbox(self.scripts, self.keys)
         self.history = History(self.scripts, self.keys)
         self.registry = Registry(self.scripts, self.keys)
+        self.signals = Signals(self.scripts, self.keys)
+        self.open_waits = OpenWaits(self.scripts, self.keys)
+        self.waits = Waits(self.scripts, self.keys)
+        self.coordinators = Coordinators(self.scripts, self.keys)
 
     def close(self) -> None:
         """Close the connections; using the store again opens new ones."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from supervision.documents import clipped
+from supervision.store import coordination_sweeps
 from supervision.store.actions import Actions
 from supervision.store.connection import translated
 from supervision.store.history import KEEP_MS, past
@@ -17,22 +18,11 @@ from supervision.store.orders import Asked
 from supervision.store.outbox import PATIENCE_MS, UNPUBLISHED_MS, Entry
 from supervision.store.registry import FORGET_MS
 from supervision.store.scripts import Scripts
+from supervision.store.swept import MOST_LISTED, Swept, scored
 from supervision.store.ticks import LEASE_MS
-
-MOST_LISTED = 500
-"""Things that a look lists: as many as one run of a sweep handles."""
-
 
 _MOST_DOUBLED = 6
 """How often `rewake` doubles its patience."""
-
-
-class Swept(msgspec.Struct, frozen=True):
-    """One thing that a sweep would handle: since when (store milliseconds) it waits for that, and what it is."""
-
-    id: str
-    since: int
-    what: str
 
 
 class SweepView(msgspec.Struct, frozen=True):
@@ -87,7 +77,7 @@ class Sweep(NamedTuple):
 
 
 def _due(sweeps: Sweeps, at: int) -> list[Swept]:
-    waiting = _scored(sweeps, sweeps.keys.due, at)
+    waiting = scored(sweeps.client, sweeps.keys.due, at)
     records = [sweeps.actions.get(action_id) for action_id, _ in waiting]
     return [
         Swept(action_id, since, f"{found.name} of {found.supervisor}/{found.child}: {found.state}" if found else "gone")
@@ -96,7 +86,7 @@ def _due(sweeps: Sweeps, at: int) -> list[Swept]:
 
 
 def _outbox(sweeps: Sweeps, at: int) -> list[Swept]:
-    waiting = _scored(sweeps, sweeps.keys.outbox, at - UNPUBLISHED_MS)
+    waiting = scored(sweeps.client, sweeps.keys.outbox, at - UNPUBLISHED_MS)
     if not waiting:
         return []
     stored = sweeps.client.hmget(sweeps.keys.entries, [entry_id for entry_id, _ in waiting])
@@ -173,9 +163,8 @@ def _forgotten(sweeps: Sweeps, at: int) -> list[Swept]:
     return sorted((each for each in found if at - each.since > FORGET_MS), key=lambda each: each.since)
 
 
-def _scored(sweeps: Sweeps, key: str, until: int) -> list[tuple[str, int]]:
-    found = sweeps.client.zrange(key, "-inf", until, byscore=True, offset=0, num=MOST_LISTED + 1, withscores=True)
-    return [(member.decode(), int(score)) for member, score in found]
+def _of(handled: Callable[[Any, Keys, int], list[Swept]]) -> Callable[[Sweeps, int], list[Swept]]:
+    return lambda sweeps, at: handled(sweeps.client, sweeps.keys, at)
 
 
 SWEEPS: Mapping[str, Sweep] = {
@@ -184,5 +173,9 @@ SWEEPS: Mapping[str, Sweep] = {
     "wakes": Sweep("supervisors that a tick is missing of", False, _wakes),
     "history": Sweep("records of the history that are older than a week", True, _history),
     "forgotten": Sweep("what no worker has declared for a week", True, _forgotten),
+    "deadlines": Sweep("waits whose time is over", False, _of(coordination_sweeps.deadlines)),
+    "undelivered": Sweep("waits that ended and nobody has gone on with", False, _of(coordination_sweeps.undelivered)),
+    "liveness": Sweep("coordinators that are late or died", False, _of(coordination_sweeps.liveness)),
+    "cleared": Sweep("waits, signals and coordinators of yesterday", True, _of(coordination_sweeps.cleared)),
 }
 """Sweeps by the name that beat and the command line use."""

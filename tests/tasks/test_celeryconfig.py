@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 from celery import Celery
 from celery.app.defaults import DEFAULTS
+from celery.utils.imports import symbol_by_name
 
 from supervision import settings
-from supervision.engine import steps, transport
+from supervision.engine import homing, steps, transport
 from supervision.engine.audit import audit
 from supervision.engine.requirements import REQUIREMENTS
 from supervision.errors import InvalidDeclaration
@@ -124,14 +125,22 @@ def test_every_kind_of_work_has_its_own_direct_queue(monkeypatch: pytest.MonkeyP
         queue.name: (queue.exchange.type, queue.exchange.name, queue.routing_key) for queue in config.task_queues
     } == {
         name: ("direct", name, name)
-        for name in ("supervision.ticks", "supervision.sweeps", "supervision.collectors", "supervision.actions")
+        for name in (
+            *("supervision.ticks", "supervision.sweeps", "supervision.collectors"),
+            *("supervision.actions", "supervision.waits"),
+        )
     }
-    assert {name: route["queue"] for name, route in config.task_routes.items()} == {
+    home, ours = config.task_routes
+    assert symbol_by_name(home) is homing.route
+    assert {name: route["queue"] for name, route in ours.items()} == {
         "supervision.tick": "supervision.ticks",
         "supervision.sweep": "supervision.sweeps",
         "supervision.collect": "supervision.collectors",
         "supervision.look_alone": "supervision.collectors",
         "supervision.act": "supervision.actions",
+        "supervision.wait": "supervision.waits",
+        "supervision.release": "supervision.waits",
+        "supervision.replace": "supervision.waits",
     }
 
 

@@ -20,11 +20,15 @@ ENVIRONMENT = {
 def test_without_configuration_the_defaults_hold() -> None:
     fields = (
         *("store_url", "namespace", "imports", "metrics_per_child", "log_format"),
-        *("max_actions", "shutdown_timeout"),
+        *("max_actions", "shutdown_timeout", "heartbeat", "heartbeat_warning", "heartbeat_critical", "heartbeat_dead"),
     )
-    assert read({}, {}) == Settings(
-        DEFAULT_STORE_URL, "supervision", (), False, "json", 1000, 5.0, origin=dict.fromkeys(fields, "default")
-    )
+    defaults = (DEFAULT_STORE_URL, "supervision", (), False, "json", 1000, 5.0, 5.0, 15.0, 30.0, 60.0)
+    assert read({}, {}) == Settings(*defaults, origin=dict.fromkeys(fields, "default"))
+
+
+def test_times_of_liveness_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(InvalidDeclaration, match=r"heartbeat=20, warning=15, .* for example 5, 15, 30, 60"):
+        read({"supervision_heartbeat": 20}, {})
 
 
 def test_a_number_can_be_set_in_the_environment() -> None:
@@ -69,6 +73,7 @@ def test_each_value_finds_its_own_place() -> None:
         "log_format": "default",
         "max_actions": "default",
         "shutdown_timeout": "default",
+        **dict.fromkeys(("heartbeat", "heartbeat_warning", "heartbeat_critical", "heartbeat_dead"), "default"),
     }
 
 

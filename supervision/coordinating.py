@@ -1,0 +1,207 @@
+"""The use cases of blocking coordination: send, release, go on, sweep. Store and engine meet here and nowhere else.
+
+Rules:
+- A signal is latched by one script, which releases a few waits itself; the others are released in slices, each handed
+  to whoever goes on with it. What a killed process had in its hands comes back: by its claim's lease, or by a sweep.
+- A run handles so many waits and then sends for another run, so that nothing else of its queue starves.
+- Whoever can go on with a wait in place does so, which saves a way through the broker; others send its message.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from supervision.coordination.liveness import Patience
+from supervision.coordination.signals import (
+    DEFAULT_TTL_S,
+    MAX_TTL_S,
+    encoded_payload,
+    valid_signal,
+)
+from supervision.errors import InvalidWait, StoreUnavailable
+from supervision.model import shown
+from supervision.store.outbox import KINDS, Entry
+from supervision.store.store import Store
+from supervision.store.waits import SLICE, Claimed
+
+MOST_PER_RUN = 500
+"""Waits that one run goes on with before it sends for the next: about half a second of a worker."""
+
+DEFAULT_PATIENCE = Patience()
+
+KEEP_MS = 24 * 3_600_000
+"""How long what has ended can be asked for."""
+
+CLEARED_PER_SLICE = 200
+"""Objects of each kind that one script forgets: some µs each, far below 10 ms."""
+
+MOST_SLICES_CLEARED = 500
+
+_log = structlog.get_logger("supervision")
+
+
+class Continuing(Protocol):
+    """Whatever goes on with waits that have ended."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this process can go on with them itself."""
+
+    def go_on(self, claims: Iterable[Claimed]) -> list[tuple[str, int, str]]:
+        """Go on with each in place; answers those that are over."""
+
+    def send(self, claims: Iterable[Claimed]) -> None:
+        """Send the message that goes on with each; raises what the broker raises."""
+
+
+class Nowhere:
+    """For processes that can neither go on with a wait nor send its message: a sweep of the workers' does it."""
+
+    here = False
+
+    def go_on(self, claims: Iterable[Claimed]) -> list[tuple[str, int, str]]:
+        """Nothing: ``here`` is False, so nothing is claimed."""
+        return [(claim.id, claim.start, "failed") for claim in claims]
+
+    def send(self, claims: Iterable[Claimed]) -> None:
+        """Nothing is sent; what is not gone on with is due for the sweep in any case."""
+
+
+NOWHERE = Nowhere()
+
+
+class Coordination:
+    """Signals and waits over one store, gone on with by ``continuing``."""
+
+    def __init__(
+        self,
+        store: Store,
+        continuing: Continuing,
+        publish: Callable[[Iterable[Entry]], object],
+        patience: Patience = DEFAULT_PATIENCE,
+    ) -> None:
+        self.store = store
+        self.patience = patience
+        self._continuing = continuing
+        self._publish = publish
+
+    def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        signal_id: str | None = None,
+        sender: str = "",
+        ttl: float = DEFAULT_TTL_S,
+        replace: bool = False,
+        channel: str = "",
+    ) -> bool:
+        """Latch a signal and release who waits for it; answers whether it stood already.
+
+        Raises:
+            SignalAlreadySent: another one stands under that name.
+            InvalidWait, InvalidDocument: name, id, sender, ttl or payload are not what they may be.
+        """
+        valid_signal(name)
+        sent = self.store.signals.send(
+            name,
+            signal_id=valid_signal(signal_id or uuid.uuid4().hex, "id"),
+            payload=encoded_payload(payload, f"signal {name!r}"),
+            sender=valid_signal(sender, "sender") if sender else "",
+            ttl_ms=round(valid_ttl(ttl) * 1000),
+            replace=replace,
+            channel=channel,
+            claim=self._continuing.here,
+        )
+        self.go_on(sent.released)
+        if sent.left:
+            self._publish([Entry(f"release:{name}", KINDS.release, name)])
+        return sent.repeated
+
+    def release(self, name: str) -> int:
+        """Release who waits for a signal that stands, `MOST_PER_RUN` at most; answers how many."""
+        handled, left = 0, 1
+        while left and handled < MOST_PER_RUN:
+            left, released = self.store.signals.release(name, claim=self._continuing.here)
+            self.go_on(released)
+            handled += SLICE
+        if left:
+            self._publish([Entry(f"release:{name}", KINDS.release, name)])
+        return handled
+
+    def go_on(self, claims: Sequence[Claimed]) -> None:
+        """Go on with waits that have just ended; what fails here is made up for by a sweep."""
+        if not claims:
+            return
+        try:
+            if self._continuing.here:
+                self.store.waits.processed(self._continuing.go_on(claims))
+            else:
+                self._continuing.send(claims)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 # a broker that is gone: the sweep sends them again
+            _log.warning("not_gone_on_with", waits=len(claims), error=f"{type(error).__name__}: {error}")
+
+    def end(self, wait_id: str, *, how: str, why: str, by: str, value: str = "") -> None:
+        """End an open wait for a person; raises `NotFound` if it is over."""
+        here = self._continuing.here
+        self.go_on(self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here))
+
+    def sweep_deadlines(self) -> int:
+        """End the waits whose time is over, `MOST_PER_RUN` at most."""
+        handled = 0
+        while handled < MOST_PER_RUN and (ended := self.store.waits.expire(claim=self._continuing.here)):
+            self.go_on(ended)
+            handled += len(ended)
+        return handled
+
+    def sweep_liveness(self) -> int:
+        """Judge all coordinators, and tell those who expect a dead one; answers how many died."""
+        died = self.store.coordinators.judge(self.patience)
+        self.mourn()
+        return len(died)
+
+    def mourn(self) -> None:
+        """Tell those who expect a dead coordinator, `MOST_PER_RUN` of each at most."""
+        for name in self.store.coordinators.mourning():
+            handled, left = 0, 1
+            while left and handled < MOST_PER_RUN:
+                left, ended = self.store.coordinators.mourn(name, claim=self._continuing.here)
+                self.go_on(ended)
+                handled += SLICE
+
+    def bury(self, process: str, why: str) -> list[str]:
+        """Declare the coordinators of a process dead that is known to have ended; answers them."""
+        died = self.store.coordinators.bury(process, why)
+        self.mourn()
+        return died
+
+    def sweep_cleared(self) -> int:
+        """Forget waits, signals and coordinators that ended over a day ago; answers how many."""
+        removed = 0
+        for _ in range(MOST_SLICES_CLEARED):
+            some = self.store.waits.clear(CLEARED_PER_SLICE, KEEP_MS)
+            if any(some):
+                _log.info("cleared", waits=some[0], signals=some[1], coordinators=some[2])
+            removed += sum(some)
+            if max(some) < CLEARED_PER_SLICE:
+                break
+        return removed
+
+    def sweep_undelivered(self) -> int:
+        """Send again what nobody has gone on with, and go on where a release was broken off."""
+        again = self.store.waits.redeliver(MOST_PER_RUN)
+        self._continuing.send(again)
+        for name in self.store.signals.releasing(MOST_PER_RUN):
+            self.release(name)
+        return len(again)
+
+
+def valid_ttl(seconds: object) -> float:
+    """``seconds`` if a signal can stand so long, else `InvalidWait`."""
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= MAX_TTL_S:
+        return float(seconds)
+    raise InvalidWait(f"ttl={shown(seconds)}: needs seconds above 0, {MAX_TTL_S:.0f} at most, for example 86400")

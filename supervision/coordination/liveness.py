@@ -1,0 +1,48 @@
+"""Liveness: from when on a silent coordinator is worth a warning, and from when on it is dead.
+
+Rules:
+- Silence is judged by the store's clock, from a registry that holds everybody until somebody has judged: keys that
+  expire would make the dead invisible.
+- Dead is who was found silent in `JUDGEMENTS` judgements in a row, each in a heartbeat of its own, and for longer than
+  ``dead``. A clock that jumps is one judgement, and everybody who lives has beaten before the third.
+"""
+
+from dataclasses import dataclass
+
+from supervision.errors import InvalidDeclaration
+from supervision.model import valid_seconds
+
+HEARTBEAT_S = 5.0
+WARNING_S = 15.0
+CRITICAL_S = 30.0
+DEAD_S = 60.0
+
+JUDGEMENTS = 3
+
+MAX_DEAD_S = 110.0
+"""Always under two minutes from the last beat, with a judgement's length to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds between heartbeats, and of silence until a warning, until it is critical, and until death."""
+
+    heartbeat: float = HEARTBEAT_S
+    warning: float = WARNING_S
+    critical: float = CRITICAL_S
+    dead: float = DEAD_S
+
+    def __post_init__(self) -> None:
+        for name in ("heartbeat", "warning", "critical", "dead"):
+            valid_seconds(getattr(self, name), name, "5")
+        if not self.heartbeat < self.warning < self.critical < self.dead <= MAX_DEAD_S:
+            raise InvalidDeclaration(
+                f"heartbeat={self.heartbeat:g}, warning={self.warning:g}, critical={self.critical:g}, "
+                f"dead={self.dead:g}: each needs to be longer than the one before, and the last {MAX_DEAD_S:g} s at "
+                "most; for example 5, 15, 30, 60"
+            )
+        if self.dead < JUDGEMENTS * self.heartbeat:
+            raise InvalidDeclaration(
+                f"heartbeat={self.heartbeat:g}, dead={self.dead:g}: dead needs {JUDGEMENTS} heartbeats at least, "
+                f"for example {JUDGEMENTS * self.heartbeat:g}"
+            )

@@ -1,0 +1,140 @@
+"""Waits as signatures: `wait_for` and its kin, usable wherever a Celery signature is.
+
+    chain(build.s(), wait_for("approved", timeout=3600), deploy.s())
+
+Nothing is registered when a signature is made, only when it is run. All that can be wrong with one is refused when it
+is made, with `InvalidWait`. In the middle of a chain it drops the result before it, unless ``carry=True``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from celery import Celery, Signature, current_app
+
+from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, terms, valid_terms
+from supervision.engine.resuming import QUEUE, WAIT
+from supervision.errors import InvalidWait
+from supervision.model import shown
+
+RAISE = "raise"
+"""What ``on_timeout`` is by default."""
+
+
+def wait_for(  # noqa: PLR0913 # all but the signal are named
+    signal: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    expects: str = "",
+    on_death: str | None = None,
+    replacement: "Signature[Any] | None" = None,
+    on_timeout: Any = RAISE,
+    carry: bool = False,
+    owner: str = "",
+    app: Celery | None = None,
+) -> "Signature[Any]":
+    """A signature that waits for ``signal`` and returns its payload, without holding a worker meanwhile.
+
+    Args:
+        signal: its name.
+        timeout: seconds, 0.001 to 30 days, by the store's clock from when it begins to wait.
+        expects: the coordinator that should send it; when that one dies the wait ends, or goes on, by ``on_death``.
+        on_death: ``fail`` (raise `CoordinatorDied`), ``replace`` (start ``replacement`` and wait on, the default when
+            there is one) or ``escalate`` (tell the mailbox of the dead one's parent and wait on).
+        replacement: a signature that is started once when the expected one dies.
+        on_timeout: ``"raise"`` (`SignalTimeout`), a signature that takes this one's place, or a value to return.
+        carry: return ``[result before it, payload]``.
+        owner: the coordinator that waits, so that circles of waits are found.
+        app: the app in whose default queue the chain goes on; by default the current one.
+
+    Raises:
+        InvalidWait: it could not work; the message says why.
+    """
+    return _signature(
+        Node(signal=signal, expects=expects),
+        timeout=timeout,
+        on_death=on_death,
+        replacement=replacement,
+        on_timeout=on_timeout,
+        carry=carry,
+        owner=owner,
+        app=app,
+    )
+
+
+def all_of(*parts: "str | Signature[Any]", **terms_: Any) -> "Signature[Any]":
+    """Waits for all of ``parts``: names, `wait_for` with a timeout of its own, or other joins; see `k_of`."""
+    return k_of(len(parts), *parts, **terms_)
+
+
+def any_of(*parts: "str | Signature[Any]", **terms_: Any) -> "Signature[Any]":
+    """Waits for the first of ``parts``; see `k_of`."""
+    return k_of(1, *parts, **terms_)
+
+
+def k_of(k: int, *parts: "str | Signature[Any]", **terms_: Any) -> "Signature[Any]":
+    """Waits for ``k`` of ``parts`` and returns a mapping from the names that came to their payloads.
+
+    Takes what `wait_for` takes. The first loss of a part (its own timeout, the death of whom it expects) that makes it
+    impossible ends it; the rest is let go.
+    """
+    if not parts:
+        raise InvalidWait("a wait for nothing; name at least one signal")
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise InvalidWait(f"k={shown(k)}: needs a whole number from 1 to {len(parts)}")
+    return _signature(Node(k=k, of=tuple(map(_part, parts))), **terms_)
+
+
+def node_of(what: "str | Mapping[str, Any]") -> Node:
+    """What a name or a signature of ours waits for."""
+    return Node(signal=what) if isinstance(what, str) else _part(what)
+
+
+def _part(part: Any) -> Node:
+    if isinstance(part, str):
+        return Node(signal=part)
+    if not isinstance(part, Mapping) or part.get("task") != WAIT:
+        raise InvalidWait(f"a part of a wait is {shown(part)}: needs a signal's name, wait_for(...) or another join")
+    wait = terms(part["kwargs"])
+    if wait.on.of:
+        return wait.on  # its own timeout is the whole's
+    within = wait.timeout if wait.timeout != DEFAULT_TIMEOUT_S else 0.0
+    return msgspec.structs.replace(wait.on, within=within)
+
+
+def _signature(  # noqa: PLR0913 # as `wait_for`
+    on: Node,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    on_death: str | None = None,
+    replacement: "Signature[Any] | None" = None,
+    on_timeout: Any = RAISE,
+    carry: bool = False,
+    owner: str = "",
+    app: Celery | None = None,
+) -> "Signature[Any]":
+    wait = valid_terms(
+        Terms(
+            on=on,
+            timeout=timeout,
+            on_timeout=_on_timeout(on_timeout),
+            on_death=on_death or ("replace" if replacement is not None else "fail"),  # type: ignore[arg-type] # checked below
+            replacement=dict(replacement) if replacement is not None else None,
+            owner=owner,
+            carry=carry,
+            home=str((app or current_app).conf.task_default_queue),
+        )
+    )
+    said = msgspec.json.decode(msgspec.json.encode(wait))
+    terms(said)  # what is of no such type is told here, not by the worker
+    return Signature(
+        WAIT, kwargs=said, options={"queue": QUEUE, "ignore_result": False}, immutable=not carry, app=app or current_app
+    )
+
+
+def _on_timeout(said: Any) -> dict[str, Any] | None:
+    if said == RAISE and isinstance(said, str):
+        return None
+    if isinstance(said, Signature):
+        return {"signature": dict(said)}
+    return {"value": said}

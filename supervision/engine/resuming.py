@@ -1,0 +1,117 @@
+"""Going on with waits that have ended: in place, by Celery's own tracer, or by the message that the store holds for it.
+
+The message is what is left of the first run's: its options that are not empty, and what it carried.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from celery import Celery
+from celery.app import trace
+from celery.utils.nodenames import gethostname
+
+from supervision.store.waits import Claimed
+
+WAIT = "supervision.wait"
+QUEUE = "supervision.waits"
+
+Ended = tuple[str, int, str]
+"""A claim that is over: wait, start, and whether it was ``processed`` or ``failed``."""
+
+_KEPT = (
+    *("root_id", "parent_id", "group_id", "group_index", "chord", "chain", "link", "link_error", "headers", "reply_to"),
+    *("replaced_task_nesting", "origin", "shadow", "stamped_headers"),
+)
+"""Options of a message that its second run needs, too. Not ``expires``, and no time limits: those were the first's."""
+
+
+def letter(task: Any, args: Sequence[Any]) -> str:
+    """The message that goes on with this task, as it stands in the store: what is not empty of its options."""
+    request = task.request
+    options = request.as_execution_options()
+    wanted = (*_KEPT, *(options.get("stamped_headers") or ()))
+    kept = {name: options[name] for name in wanted if options.get(name)}
+    if kept.get("root_id") == request.id:
+        del kept["root_id"]
+    delivery = request.delivery_info or {}
+    if delivery.get("priority") is not None:
+        kept["priority"] = delivery["priority"]
+    if delivery.get("routing_key") not in {None, QUEUE}:
+        kept["queue"] = delivery["routing_key"]
+    return msgspec.json.encode({"args": list(args), "options": kept} if args else {"options": kept}).decode()
+
+
+class Resumer:
+    """Goes on with waits that have ended, through ``app``."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    @property
+    def here(self) -> bool:
+        """Whether this process can go on with them itself."""
+        return WAIT in self._app.tasks
+
+    def close(self) -> None:
+        """Close the app's connections, for those who made it."""
+        self._app.close()
+
+    def go_on(self, claims: Iterable[Claimed]) -> list[Ended]:
+        """Go on with each of ``claims`` in place, by Celery's own tracer; answers those that are over."""
+        together: list[Ended] = []
+        task = self._app.tasks[WAIT]
+        for claim in claims:
+            if claim.state == "received":
+                letter_ = msgspec.json.decode(claim.mail)
+                request = _request(claim, letter_, together)
+                trace.trace_task(task, claim.id, letter_.get("args", []), {"resumed": True}, request, app=self._app)
+        return together
+
+    def send(self, claims: Iterable[Claimed]) -> None:
+        """Send the message that goes on with each; raises what the broker raises."""
+        for claim in claims:
+            letter_ = msgspec.json.decode(claim.mail)
+            options = {"queue": QUEUE, **letter_["options"], "task_id": claim.id, "ignore_result": False}
+            self._app.signature(WAIT, args=letter_.get("args", []), kwargs={"resumed": True}, **options).apply_async(
+                add_to_parent=False
+            )
+
+
+def _request(claim: Claimed, letter_: dict[str, Any], together: list[Ended]) -> dict[str, Any]:
+    """What a worker makes of that message when it comes over the broker."""
+    options = letter_["options"]
+    stamped = options.get("stamped_headers")
+    return {
+        **(options.get("headers") or {}),
+        "lang": "py",
+        "task": WAIT,
+        "id": claim.id,
+        "root_id": options.get("root_id", claim.id),
+        "parent_id": options.get("parent_id"),
+        "group": options.get("group_id"),
+        "group_index": options.get("group_index"),
+        "chord": options.get("chord"),
+        "chain": options.get("chain"),
+        "callbacks": options.get("link"),
+        "errbacks": options.get("link_error"),
+        "reply_to": options.get("reply_to"),
+        "correlation_id": claim.id,
+        "origin": options.get("origin"),
+        "shadow": options.get("shadow"),
+        "replaced_task_nesting": options.get("replaced_task_nesting", 0),
+        "stamped_headers": stamped,
+        "stamps": {name: options[name] for name in stamped or ()},
+        "retries": 0,
+        "timelimit": [None, None],
+        "ignore_result": False,
+        "is_eager": False,
+        "hostname": gethostname(),
+        "delivery_info": {
+            "exchange": "",
+            "routing_key": options.get("queue", QUEUE),
+            "priority": options.get("priority"),
+        },
+        "claim": claim,
+        "together": together,
+    }

@@ -1,0 +1,153 @@
+"""Waits as Celery tasks: the first run registers and lets go of its slot, a later one goes on with how the wait ended.
+
+How it works:
+- The first run stores the state WAITING, then registers the wait together with the message that goes on with it, and
+  leaves by `Ignore`: from then on it is a record in the store and nothing else.
+- Whoever ends the wait goes on with it: in place, when this process has the task (`resuming.Resumer.go_on`), which
+  saves a way through the broker; or by that message, with the same task id (`Resumer.send`). Either way Celery's own
+  tracer runs the task a second time, so chains, chords, groups, links and errbacks go on as after any task.
+- The store hands an outcome to one of them at a time (`Waits.enter`), so a message that comes twice has one effect.
+
+Details that were found by trying: WAITING is stored before the wait is registered, or it would overwrite an early end
+for ever; results are stored whatever the caller says, or SUCCESS never would be; `expires` is an earlier deadline, and
+no part of the message, which Celery would otherwise throw away.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from celery import Task, current_app, states
+from celery.exceptions import Ignore
+
+from supervision.coordination.waits import ERRORS, How, described, terms
+from supervision.engine.resuming import Ended, letter
+from supervision.errors import InvalidWait, NotFound
+from supervision.store.coordinators import Coordinators
+from supervision.store.waits import Claimed, Stored, Waits
+
+WAITING = "WAITING"
+"""The Celery state of a task that waits, in `AsyncResult` and in Flower."""
+
+_log = structlog.get_logger("supervision")
+
+
+class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, Celery does not
+    """The task behind `wait_for`; ``waits`` answers the store's side of this process."""
+
+    abstract = True
+    waits: Callable[[], Waits]
+
+    def after_return(self, status: str, retval: Any, task_id: str, *_rest: Any) -> None:
+        """Celery has sent what follows and stored the result: the wait is over."""
+        claim: Claimed | None = getattr(self.request, "claim", None)
+        if claim is None:
+            return
+        if self.request.ignore_result:  # it passed at once, and whoever asked for no result sees WAITING otherwise
+            self.backend.store_result(task_id, retval, status, request=self.request)
+        went_on = status == states.SUCCESS or (claim.outcome is not None and claim.outcome.how in ERRORS)
+        tell(self, "task-succeeded" if status == states.SUCCESS else "task-failed", str(retval))
+        self.over(claim, "processed" if went_on else "failed")
+
+    def over(self, claim: Claimed, state: str) -> None:
+        """Say so to the store, or to whoever runs many in place and says it for all of them."""
+        ended: Ended = (claim.id, claim.start, state)
+        together: list[Ended] | None = getattr(self.request, "together", None)
+        if together is None:
+            type(self).waits().processed([ended])
+        else:
+            together.append(ended)
+
+
+def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any:
+    """One run of ``task``: its value, or what it raises; `Ignore` while there is nothing to go on with."""
+    claim: Claimed | None = getattr(task.request, "claim", None)
+    if claim is None:
+        claim = _resumed(task) if described_by.pop("resumed", False) else _begun(task, args, described_by)
+    if claim.state != "received" or claim.outcome is None or claim.stored is None:
+        raise Ignore
+    vars(task.request)["claim"] = claim
+    return _value(task, args, claim, claim.stored)
+
+
+def _resumed(task: Waiting) -> Claimed:
+    return type(task).waits().enter(str(task.request.id), None, resumed=True)
+
+
+def _begun(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
+    wait = terms(described_by)
+    wait = msgspec.structs.replace(wait, timeout=_shortened(wait.timeout, task.request.expires))
+    wait_id = str(task.request.id)
+    task.update_state(state=WAITING, meta={"on": described(wait.on), "timeout": wait.timeout})
+    tell(task, "task-waiting", f"for {described(wait.on)}")
+    claim = type(task).waits().enter(wait_id, wait, mail=letter(task, args))
+    if claim.state == "processed":  # this message came once more, after all was over
+        _say_again(task, args, claim)
+    return claim
+
+
+def _shortened(timeout: float, expires: Any) -> float:  # celery-types takes it for a number; it is a text
+    """``timeout``, or what is left until Celery's ``expires`` if that is sooner."""
+    if expires is None:
+        return timeout
+    moment = datetime.fromisoformat(expires) if isinstance(expires, str) else expires
+    left = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return max(0.001, min(timeout, left))
+
+
+def _value(task: Waiting, args: Sequence[Any], claim: Claimed, stored: Stored) -> Any:
+    outcome = claim.outcome
+    if outcome is None:
+        raise InvalidWait(f"wait {claim.id} has no outcome")
+    if outcome.how is How.TIMED_OUT and stored.on_timeout:
+        if "signature" in stored.on_timeout:
+            return _replaced(task, claim, stored.on_timeout["signature"])
+        value = stored.on_timeout["value"]
+    elif outcome.how in ERRORS:
+        raise ERRORS[outcome.how](outcome.why)
+    elif outcome.how is How.RELEASED:
+        value = outcome.value
+    else:
+        value = dict(outcome.payloads) if stored.tree is not None else next(iter(outcome.payloads.values()))
+    return [args[0] if args else None, value] if stored.carry else value
+
+
+def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
+    """Go on with ``signature`` under the same task id, in front of whatever follows."""
+    try:
+        return task.replace(task.app.signature(signature))
+    except Ignore:
+        task.over(claim, "processed")
+        raise
+
+
+def _say_again(task: Waiting, args: Sequence[Any], claim: Claimed) -> None:
+    """WAITING has just overwritten how it ended: put that back, and do nothing else."""
+    try:
+        value = _value(task, args, claim, claim.stored) if claim.stored else None
+        task.backend.store_result(claim.id, value, states.SUCCESS, request=task.request)
+    except Ignore:
+        return
+    except Exception as error:  # noqa: BLE001 # how the wait has ended, and no error of this run
+        task.backend.store_result(claim.id, error, states.FAILURE, request=task.request)
+
+
+def tell(task: Any, event: str, result: str) -> None:
+    """Tell Flower; decoration, lost without harm."""
+    try:
+        task.send_event(event, name=task.name, result=result, exception=result, runtime=0.0)
+    except Exception as error:  # noqa: BLE001 # see above
+        _log.warning("not_announced", task=task.request.id, announced=event, error=str(error))
+
+
+def replace(coordinators: Coordinators, name: str) -> str:
+    """Start the task that replaces the dead coordinator ``name``, once: its id is of this death."""
+    try:
+        signature, task_id = coordinators.replacement(name)
+    except NotFound as error:
+        _log.info("nobody_replaced", coordinator=name, why=str(error))
+        return ""
+    current_app.signature(msgspec.json.decode(signature)).apply_async(task_id=task_id, add_to_parent=False)
+    return task_id

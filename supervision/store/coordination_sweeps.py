@@ -1,0 +1,44 @@
+"""What the sweeps of coordination would handle at a moment: each reads what its script would, and changes nothing."""
+
+from typing import Any
+
+from supervision.coordination.liveness import WARNING_S
+from supervision.store.keys import Keys
+from supervision.store.swept import Swept, scored
+
+CLEARED_MS = 24 * 3_600_000
+"""How long what has ended is kept."""
+
+
+def deadlines(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """Waits, or parts of them, whose time is over."""
+    found = [(member.partition("#"), since) for member, since in scored(client, keys.deadlines, at)]
+    return [
+        Swept(wait_id, since, "wait" if leaf == "0" else f"part {leaf} of a wait")
+        for (leaf, _, wait_id), since in found
+    ]
+
+
+def undelivered(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """Ended waits that nobody has gone on with, and signals that have not released everybody."""
+    waits = [Swept(wait_id, since, "wait to go on with") for wait_id, since in scored(client, keys.undelivered, at)]
+    return waits + [Swept(name, since, "signal that releases") for name, since in scored(client, keys.releasing, at)]
+
+
+def liveness(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """Coordinators without a heartbeat for `WARNING_S`, and dead ones whose death is still to be told."""
+    late = scored(client, keys.beats, at - round(WARNING_S * 1000))
+    dead = scored(client, keys.mourning, at)
+    return [Swept(name, since, "late coordinator") for name, since in late] + [
+        Swept(name, since, "dead coordinator that some expect") for name, since in dead
+    ]
+
+
+def cleared(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """What has ended for longer than it is kept."""
+    registries = (
+        ("ended wait", keys.ended, at - CLEARED_MS),
+        ("signal", keys.signals, at),
+        ("coordinator", keys.coordinators, at),
+    )
+    return [Swept(name, since, what) for what, key, until in registries for name, since in scored(client, key, until)]

@@ -1,0 +1,156 @@
+"""Coordinators as stored: registered, beating, judged, and told dead once, whoever finds out."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from supervision.coordination.liveness import JUDGEMENTS, Patience
+from supervision.documents import clipped
+from supervision.errors import NotFound
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.scripts import Scripts
+from supervision.store.waits import LEASE_MS, SLICE, Claimed, handed
+
+MOST_BEATS = 500
+"""Heartbeats in one script: each takes a few µs of the store."""
+
+MOST_JUDGED = 200
+
+
+class Beat(NamedTuple):
+    """One heartbeat: ``moved`` says that progress was made since the last one."""
+
+    id: str
+    incarnation: int
+    doing: str = ""
+    moved: bool = False
+
+
+class CoordinatorView(msgspec.Struct, frozen=True):
+    """One coordinator as people see it; times in store milliseconds, ``beat`` is the last heartbeat's.
+
+    ``state`` is registered, active, waiting, complete, failed or dead; ``waits`` are the ids of its open waits.
+    """
+
+    id: str
+    kind: str
+    host: str
+    process: str
+    incarnation: int
+    state: str
+    since: int
+    doing: str = ""
+    parent: str = ""
+    why: str = ""
+    health: str = "healthy"
+    ended: int = 0
+    beat: int = 0
+    waits: tuple[str, ...] = ()
+
+
+class Coordinators:
+    """The store's side of coordinators."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
+
+    def register(  # noqa: PLR0913 # one coordinator; all but its id are named
+        self, name: str, *, kind: str, process: str, host: str, doing: str = "", parent: str = "", progress_s: float = 0
+    ) -> int:
+        """Come under that name; answers the incarnation, which supersedes whoever had the name."""
+        arguments = [name, kind, process, host, clipped(doing), parent, round(progress_s * 1000)]
+        return int(self._scripts.run("register", self._first, arguments))
+
+    def beat(self, beats: Sequence[Beat]) -> dict[str, str]:
+        """Say that these live; answers those that may not go on, and why."""
+        refused: dict[str, str] = {}
+        for i in range(0, len(beats), MOST_BEATS):
+            some = [
+                (each.id, each.incarnation, clipped(each.doing), int(each.moved)) for each in beats[i : i + MOST_BEATS]
+            ]
+            answer = self._scripts.run("beat", self._first, [part for each in some for part in each])
+            words = [part.decode() for part in answer]
+            refused |= dict(zip(words[::2], words[1::2], strict=True))
+        return refused
+
+    def leave(self, name: str, incarnation: int, *, failed: bool = False, why: str = "") -> bool:
+        """Say that this one is complete, or has failed; answers whether it had not ended before."""
+        state = "failed" if failed else "complete"
+        return bool(self._scripts.run("leave", self._first, [name, incarnation, state, clipped(why)]))
+
+    def bury(self, process: str, why: str) -> list[str]:
+        """Declare all coordinators of a process dead that is known to have ended; answers them."""
+        return [name.decode() for name in self._scripts.run("bury", self._first, [process, clipped(why)])]
+
+    def judge(self, patience: Patience) -> list[str]:
+        """Judge everybody by the last heartbeat; answers those who were declared dead by this call."""
+        limits = [
+            round(each * 1000) for each in (patience.warning, patience.critical, patience.dead, patience.heartbeat)
+        ]
+        died: list[str] = []
+        skipped = 0
+        while True:
+            late, *dead = self._scripts.run("judge", self._first, [MOST_JUDGED, skipped, *limits, JUDGEMENTS])
+            died += [name.decode() for name in dead]
+            skipped += int(late) - len(dead)
+            if int(late) < MOST_JUDGED:
+                return died
+
+    def mourning(self) -> list[str]:
+        """Dead ones whose death was not told yet to all who expect them."""
+        with translated("mourning"):
+            return [name.decode() for name in self._scripts.client.zrange(self._keys.mourning, 0, MOST_JUDGED)]  # type: ignore[union-attr] # the sync client answers the list itself
+
+    def mourn(self, name: str, *, claim: bool) -> tuple[int, list[Claimed]]:
+        """Tell some of those who expect ``name`` that it died; answers how many are left, and who goes on."""
+        answer = self._scripts.run("mourn", self._first, [name, SLICE, LEASE_MS if claim else 0])
+        return int(answer[0]), handed(answer[1:])
+
+    def replacement(self, name: str) -> tuple[str, str]:
+        """The signature that replaces ``name``, as text, and the id of the one task that it is."""
+        with translated("replacement"):
+            found: Any = self._scripts.client.hmget(self._keys.coordinator(name), "replacement", "replaced")
+        signature, incarnation = found
+        if signature is None:
+            raise NotFound(f"nobody is to replace {name!r} any more: it has registered again meanwhile")
+        return signature.decode(), f"replacement-{name}-{incarnation.decode()}"
+
+    def get(self, name: str) -> CoordinatorView:
+        """One of them, or `NotFound`; ended ones are known for a day."""
+        found = self._read([name])
+        if not found:
+            raise NotFound(f"no coordinator {name!r} has registered in the last day")
+        return found[0]
+
+    def all(self, most: int = 1000) -> list[CoordinatorView]:
+        """Everybody who is known, `most` at most: those who have ended first, since they are forgotten first."""
+        with translated("coordinators"):
+            names = self._scripts.client.zrange(self._keys.coordinators, 0, most - 1)
+        return self._read([name.decode() for name in names])  # type: ignore[union-attr] # as above
+
+    def _read(self, names: Sequence[str]) -> list[CoordinatorView]:
+        pipeline = self._scripts.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(self._keys.coordinator(name))
+            pipeline.zscore(self._keys.beats, name)
+            pipeline.smembers(self._keys.waits_of(name))
+        with translated("coordinators"):
+            found = pipeline.execute() if names else []
+        return [_view(name, *found[3 * i : 3 * i + 3]) for i, name in enumerate(names) if found[3 * i]]
+
+
+def _view(name: str, fields: dict[bytes, bytes], beat: float | None, waits: set[bytes]) -> CoordinatorView:
+    plain = {key.decode(): value.decode() for key, value in fields.items()}
+    state = "waiting" if waits and plain["state"] in {"registered", "active"} else plain["state"]
+    told = {
+        **plain,
+        "id": name,
+        "state": state,
+        "beat": int(beat or 0),
+        "waits": sorted(each.decode() for each in waits),
+    }
+    return msgspec.convert(told, CoordinatorView, strict=False)

@@ -1,0 +1,56 @@
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting} | {received, ...} | {unknown|circle|superseded, name...} | {gone}
+-- with waits
+local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
+
+if ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation') ~= ARGV[6] then
+  return {'superseded', terms.owner}
+end
+local state = redis.call('HGET', at_wait, 'state')
+-- A process that comes back goes on with the wait it had; one that has had its answer waits anew.
+if channel ~= '' and state == 'processed' then
+  redis.call('DEL', at_wait)
+  redis.call('ZREM', ended, id)
+  state = nil
+end
+if state then
+  if channel ~= '' then redis.call('HSET', at_wait, 'channel', channel) end
+  if state == 'waiting' then return {'waiting'} end
+  return claim(id, lease)
+end
+if ARGV[7] == '1' then return {'gone'} end
+
+-- Who waits, by way of who is expected, for whom: a circle when it comes back to the one that begins to wait now.
+local function circle(from, path)
+  path[#path + 1] = from
+  if from == terms.owner then return path end
+  if #path > 50 then return nil end
+  for _, other in ipairs(redis.call('SMEMBERS', key('waits_of', from))) do
+    for _, leaf in ipairs(cjson.decode(redis.call('HGET', key('wait', other), 'what')).leaves) do
+      local found = leaf[2] ~= '' and circle(leaf[2], {unpack(path)})
+      if found then return found end
+    end
+  end
+end
+
+for _, leaf in ipairs(terms.leaves) do
+  if leaf[2] ~= '' and redis.call('EXISTS', key('coordinator', leaf[2])) == 0 then return {'unknown', leaf[2]} end
+  local found = terms.owner and leaf[2] ~= '' and circle(leaf[2], {terms.owner})
+  if found then return {'circle', unpack(found)} end
+end
+
+local wait = {state = 'waiting', what = what, since = text(now)}
+if channel == '' then wait.mail = mail else wait.channel = channel end
+local fields = {}
+for name, value in pairs(wait) do
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
+end
+redis.call('HSET', at_wait, unpack(fields))
+redis.call('ZADD', open, text(now), id)
+redis.call('ZADD', deadlines, text(now + timeout), member(0, id))
+if terms.owner then redis.call('SADD', key('waits_of', terms.owner), id) end
+wait_event(id, '', 'waiting', terms.told, terms.owner)
+begin(id, wait, terms)
+if wait.state == 'waiting' then return {'waiting'} end
+return claim(id, lease)

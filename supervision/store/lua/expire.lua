@@ -1,0 +1,18 @@
+-- expire(outbox, entries, events, counters; most, lease_ms) -> {{wait, ...}...} of those whose time was over
+-- with waits
+local found = {}
+for _, each in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  local i, id = parsed(each)
+  local wait = hash(key('wait', id))
+  redis.call('ZREM', deadlines, each)
+  if wait.state == 'waiting' then
+    local terms, mail = terms_of(wait), nil
+    if i == 0 then mail = finish(id, wait, terms, 'timed_out', 'no ' .. terms.told .. ' before its deadline')
+    else mail = decide_leaf(id, wait, terms, i, 'timed_out', 'no ' .. terms.leaves[i][1] .. ' before its deadline') end
+    if mail then
+      found[#found + 1] = id
+      found[#found + 1] = mail
+    end
+  end
+end
+return handed(found, tonumber(ARGV[2]))

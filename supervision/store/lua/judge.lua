@@ -1,0 +1,39 @@
+-- judge(outbox, entries, events, counters; most, skipped, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {how many were late, coordinator that died...}
+-- with waits
+local warning, critical, dead, every = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local slot, died = text(math.floor(now / every)), {0}
+
+local function dies(id, known, why) if end_coordinator(id, known, 'dead', why, 'liveness') then died[#died + 1] = id end end
+
+local function health_is(id, known, health)
+  if (known.health or 'healthy') == health then return end
+  redis.call('HSET', key('coordinator', id), 'health', health)
+  if health == 'healthy' then redis.call('SREM', key('late'), id) else redis.call('SADD', key('late'), id) end
+  if not known.health or known.health == 'healthy' then count(counters, 'heartbeat_failures_total') end
+  coordinator_event(id, known.health or 'healthy', health, 'judged by its last heartbeat', 'liveness')
+end
+
+-- So many judgements in a row, each in a slot of its own, have to find the same silence: a clock that jumps is one of them.
+local function judged(id, beat)
+  local known = hash(key('coordinator', id))
+  if known.judged == slot then return end
+  local times = known.silent == beat and tonumber(known.times) + 1 or 1
+  redis.call('HSET', key('coordinator', id), 'judged', slot, 'silent', beat, 'times', times)
+  local silent = now - tonumber(beat)
+  if silent >= dead and times >= tonumber(ARGV[7]) then
+    return dies(id, known, 'no heartbeat for ' .. text(silent / 1000) .. ' s')
+  end
+  health_is(id, known, silent >= critical and 'critical' or 'warning')
+end
+
+for _, id in ipairs(redis.call('SMEMBERS', key('late'))) do
+  local beat = tonumber(redis.call('ZSCORE', beats, id) or 0)
+  if now - beat < warning then health_is(id, hash(key('coordinator', id)), 'healthy') end
+end
+local late = redis.call('ZRANGEBYSCORE', beats, '-inf', text(now - warning), 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[1])
+died[1] = #late / 2
+for i = 1, #late, 2 do judged(late[i], late[i + 1]) end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', moving, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time')
+end
+return died

@@ -1,0 +1,20 @@
+-- mourn(outbox, entries, events, counters; coordinator, most, lease_ms) -> {left, {wait, ...}...}: what a death means for some who expected it
+-- with waits
+local coordinator, mourners, found = ARGV[1], key('mourners', ARGV[1]), {}
+local known = hash(key('coordinator', coordinator))
+local why = 'is ' .. (known.state or 'gone') .. ': ' .. (known.why or '')
+for _, each in ipairs(redis.call('SPOP', mourners, ARGV[2])) do
+  local i, id = parsed(each)
+  local wait = hash(key('wait', id))
+  if wait.state == 'waiting' and not wait['leaf:' .. i] then
+    redis.call('SADD', key('expecting', coordinator), each) -- it may wait on, for whoever comes under that name
+    local mail = bereaved(id, wait, terms_of(wait), i, coordinator, why)
+    if mail then
+      found[#found + 1] = id
+      found[#found + 1] = mail
+    end
+  end
+end
+local left = redis.call('SCARD', mourners)
+if left == 0 then redis.call('ZREM', key('mourning'), coordinator) end
+return {left, unpack(handed(found, tonumber(ARGV[3])))}

@@ -1,0 +1,35 @@
+-- prelude_begin: a wait that begins, and what the death of somebody expected means for it; stands after prelude_claims
+
+local over = {dead = true, failed = true}
+
+-- Somebody who was expected is gone for good. Answers as `finish` does, or nothing where the wait goes on.
+local function bereaved(id, wait, terms, i, coordinator, why)
+  if terms.on_death == 'fail' then
+    return decide_leaf(id, wait, terms, i, 'died', coordinator .. ' ' .. why .. ', and nobody else would send ' .. terms.leaves[i][1])
+  end
+  -- The first wait that asks for it decides who comes instead, once per death.
+  local incarnation = redis.call('HGET', key('coordinator', coordinator), 'incarnation')
+  if terms.on_death == 'replace' and redis.call('HSETNX', key('coordinator', coordinator), 'replaced', incarnation) == 1 then
+    redis.call('HSET', key('coordinator', coordinator), 'replacement', terms.replacement)
+    enqueue(outbox, entries, 'replace:' .. coordinator .. ':' .. incarnation, 'replace', coordinator)
+    event(events, 0, {'kind', 'coordinator', 'subject', coordinator, 'before', 'dead', 'after', 'replacing', 'reason', why,
+      'attempt', '0', 'actor', id})
+  end
+end
+
+-- Puts a new wait into the indexes of its leaves, or decides those that are decided already.
+local function begin(id, wait, terms)
+  for i, leaf in ipairs(terms.leaves) do
+    if wait.state == 'waiting' then
+      redis.call('ZADD', key('waiters', leaf[1]), text(now), member(i, id))
+      if leaf[2] ~= '' then redis.call('SADD', key('expecting', leaf[2]), member(i, id)) end
+      if leaf[3] > 0 then redis.call('ZADD', deadlines, text(now + leaf[3]), member(i, id)) end
+    end
+  end
+  for i, leaf in ipairs(terms.leaves) do
+    local found = wait.state == 'waiting' and latched(leaf[1])
+    if found then decide_leaf(id, wait, terms, i, 'signalled', leaf[1], found[3]) end
+    local gone = wait.state == 'waiting' and leaf[2] ~= '' and redis.call('HGET', key('coordinator', leaf[2]), 'state')
+    if gone and over[gone] and not wait['leaf:' .. i] then bereaved(id, wait, terms, i, leaf[2], 'is ' .. gone) end
+  end
+end

@@ -1,0 +1,31 @@
+-- prelude_deaths: how a coordinator ends, once, whoever finds out; stands after prelude_begin
+local beats, moving = key('beats'), key('moving')
+
+local function coordinator_event(id, before, after, why, actor)
+  event(events, 0, {'kind', 'coordinator', 'subject', id, 'before', before, 'after', after, 'reason', why, 'attempt', '0',
+    'actor', actor or ''})
+end
+
+-- Those who expect it are told by `mourn`, in slices: there may be many.
+local function leave_behind(id)
+  local expecting, mourners = key('expecting', id), key('mourners', id)
+  if redis.call('EXISTS', expecting) == 0 then return end
+  redis.call('SUNIONSTORE', mourners, mourners, expecting)
+  redis.call('DEL', expecting)
+  redis.call('ZADD', key('mourning'), text(now), id)
+end
+
+-- Ends a coordinator that has not ended; answers whether it was this call that did.
+local function end_coordinator(id, known, state, why, actor)
+  if not known.state or known.state == 'dead' or known.state == 'complete' or known.state == 'failed' then return false end
+  redis.call('HSET', key('coordinator', id), 'state', state, 'why', why, 'ended', text(now))
+  redis.call('ZREM', beats, id)
+  redis.call('ZREM', moving, id)
+  redis.call('SREM', key('late'), id)
+  redis.call('SREM', key('process', known.process), id)
+  redis.call('ZADD', key('coordinators'), text(now + 86400000), id)
+  coordinator_event(id, known.state, state, why, actor)
+  count(counters, 'supervision_coordinators_ended_total|how=' .. state)
+  if state ~= 'complete' then leave_behind(id) end
+  return true
+end

@@ -1,0 +1,16 @@
+-- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> how many of these runs were still theirs to end
+-- with waits
+local theirs = 0
+for i = 1, #ARGV, 3 do
+  local id, start, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local wait = hash(key('wait', id))
+  if wait.state == 'received' and wait.started == start then
+    theirs = theirs + 1
+    redis.call('HSET', key('wait', id), 'state', 'processed')
+    redis.call('HDEL', key('wait', id), 'mail')
+    redis.call('ZREM', undelivered, id)
+    receipts(id, wait, terms_of(wait), state)
+    wait_event(id, wait.how, state, wait.why)
+  end
+end
+return theirs

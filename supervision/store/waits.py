@@ -1,0 +1,232 @@
+"""Waits as stored: begun, ended, claimed and let go by one script each, whoever of several comes first."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from supervision.coordination.waits import Node, Outcome, Terms, described, tree
+from supervision.documents import clipped
+from supervision.errors import InvalidWait, NotFound, Superseded
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.scripts import Scripts
+
+LEASE_MS = 30_000
+"""How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
+
+SLICE = 50
+"""Waits that one script releases or expires: each takes some 30 µs of the store, so a slice stays far below 10 ms."""
+
+
+class Leaf(msgspec.Struct, frozen=True, array_like=True):
+    """One signal of a wait, as the scripts have it."""
+
+    signal: str
+    expects: str = ""
+    within_ms: int = 0
+
+
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wait's terms as the scripts read them; ``tree`` is absent for a single signal.
+
+    ``replacement`` is a signature as text, which no script looks into.
+    """
+
+    leaves: tuple[Leaf, ...]
+    told: str
+    tree: Any = None
+    owner: str | None = None
+    on_death: str = "fail"
+    replacement: str | None = None
+    carry: bool = False
+    on_timeout: dict[str, Any] | None = None
+    home: str = ""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A wait as whoever goes on with it got it: ``state`` received, or why there is nothing to go on with.
+
+    ``start`` counts those who have gone on with it, and is what they end their claim with.
+    """
+
+    id: str
+    state: str
+    outcome: Outcome | None = None
+    stored: Stored | None = None
+    mail: str = ""
+    start: int = 0
+
+
+class Waits:
+    """The store's side of waits."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self.keys = keys
+        self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
+
+    def enter(  # noqa: PLR0913 # one wait; all but its id and terms are named
+        self,
+        wait_id: str,
+        terms: Terms | None,
+        *,
+        mail: str = "",
+        channel: str = "",
+        incarnation: int = 0,
+        resumed: bool = False,
+    ) -> Claimed:
+        """Begin to wait, or claim how the wait ended; which of the two is decided by the store.
+
+        ``mail`` is the message that goes on with it, ``channel`` where a process listens instead. ``resumed`` is a
+        message that says that the wait has ended, which begins none.
+
+        Raises:
+            NotFound: nobody expected is known by that name.
+            InvalidWait: it closes a circle of waits.
+            Superseded: another instance of the same coordinator has come since ``incarnation``.
+        """
+        stored = to_store(terms) if terms else None
+        answer = self._scripts.run(
+            "enter",
+            self._first,
+            [
+                wait_id,
+                msgspec.json.encode(stored).decode() if stored else "",
+                mail,
+                round(terms.timeout * 1000) if terms else 0,
+                channel,
+                incarnation or "",
+                int(resumed),
+                LEASE_MS,
+            ],
+        )
+        _refuse(answer[0].decode(), [part.decode() for part in answer[1:3]], answer, terms)
+        return claimed(wait_id, answer)
+
+    def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:
+        """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many."""
+        return int(self._scripts.run("processed", self._first, [part for each in ended for part in each]))
+
+    def expire(self, *, claim: bool) -> list[Claimed]:
+        """End those whose deadline has passed, `SLICE` at most."""
+        return handed(self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0]))
+
+    def redeliver(self, most: int) -> list[Claimed]:
+        """Those that have ended and nobody has gone on with in time; each is due again after a longer pause."""
+        return handed(self._scripts.run("redeliver", self._first, [most]))
+
+    def end(  # noqa: PLR0913 # who ends what, how and why
+        self, wait_id: str, *, how: str, why: str, by: str, value: str = "", claim: bool = False
+    ) -> list[Claimed]:
+        """End an open wait for a person: ``cancelled``, or ``released`` with ``value`` (JSON).
+
+        Raises:
+            NotFound: there is none, or it is over.
+        """
+        lease = LEASE_MS if claim else 0
+        answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease])
+        if answer[0] != b"ended":
+            raise NotFound(_over(wait_id, answer))
+        return handed(answer[1:])
+
+    def extend(self, wait_id: str, by_ms: int, *, why: str, by: str) -> int:
+        """Move an open wait's deadline; answers where it is now. `NotFound` if it is over."""
+        answer = self._scripts.run("extend", self._first, [wait_id, by_ms, clipped(why), by])
+        if answer[0] != b"until":
+            raise NotFound(_over(wait_id, answer))
+        return int(answer[1])
+
+    def clear(self, most: int, keep_ms: int) -> tuple[int, int, int]:
+        """Forget waits, signals and coordinators that have ended for so long; answers how many of each."""
+        waits, signals, coordinators = self._scripts.run("clear", self._first, [most, keep_ms])
+        return int(waits), int(signals), int(coordinators)
+
+    def ended(self, wait_ids: Sequence[str]) -> list[str]:
+        """Those of ``wait_ids`` that no longer wait."""
+        pipeline = self._scripts.client.pipeline(transaction=False)
+        for wait_id in wait_ids:
+            pipeline.hget(self.keys.wait(wait_id), "state")
+        with translated("waits"):
+            states = pipeline.execute()
+        return [wait_id for wait_id, state in zip(wait_ids, states, strict=True) if state != b"waiting"]
+
+
+def to_store(wait: Terms) -> Stored:
+    """``wait`` as the scripts have it."""
+    single = not wait.on.of
+    return Stored(
+        leaves=tuple(Leaf(leaf.signal, leaf.expects, round(leaf.within * 1000)) for leaf in wait.on.leaves()),
+        told=described(wait.on),
+        tree=None if single else tree(wait.on),
+        owner=wait.owner or None,
+        on_death=wait.on_death,
+        replacement=msgspec.json.encode(wait.replacement).decode() if wait.replacement else None,
+        carry=wait.carry,
+        on_timeout=wait.on_timeout,
+        home=wait.home,
+    )
+
+
+def handed(answer: Iterable[Sequence[bytes]]) -> list[Claimed]:
+    """What a script has handed over to go on with."""
+    return [claimed(wait_id.decode(), rest) for wait_id, *rest in answer]
+
+
+def claimed(wait_id: str, answer: Sequence[bytes]) -> Claimed:
+    """A claim as `lua/prelude_claims.lua` answers it, or a message to send for one that was not claimed."""
+    state, *rest = (part.decode() if isinstance(part, bytes) else str(part) for part in answer)
+    if state == "ended":
+        return Claimed(wait_id, state, mail=rest[0])
+    if state not in {"received", "processed"}:
+        return Claimed(wait_id, state)
+    how, why, what, mail, start, value, *named = rest
+    payloads = {name: msgspec.json.decode(text) for name, text in zip(named[::2], named[1::2], strict=True)}
+    return Claimed(
+        wait_id,
+        state,
+        msgspec.convert({"how": how, "why": why, "payloads": payloads, "value": _json(value)}, Outcome),
+        msgspec.json.decode(what, type=Stored),
+        mail,
+        int(start),
+    )
+
+
+def _json(text: str) -> Any:
+    return msgspec.json.decode(text) if text else None
+
+
+def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Terms | None) -> None:
+    if word == "unknown":
+        raise NotFound(
+            f"expects={names[0]!r}: no coordinator of that name has registered; is it spelt as it registers?"
+        )
+    if word == "superseded":
+        raise Superseded(f"{names[0]}: another instance of this coordinator has registered; this one is done")
+    if word == "circle" and wait:
+        ring = " waits for ".join(part.decode() for part in answer[1:])
+        raise InvalidWait(f"a circle of waits: {ring}; none of them would ever send {described(wait.on)!r}")
+
+
+def _over(wait_id: str, answer: Sequence[bytes]) -> str:
+    if answer[0] == b"gone":
+        return f"no wait {wait_id!r}; ended ones are kept for a day"
+    return f"wait {wait_id!r} has ended already: {answer[1].decode()}"
+
+
+def leaves(stored: Stored) -> Mapping[int, Leaf]:
+    """The leaves by their numbers."""
+    return dict(enumerate(stored.leaves, 1))
+
+
+def node(stored: Stored) -> Node:
+    """What is waited for, as it was described."""
+    numbered = leaves(stored)
+
+    def made(part: Any) -> Node:
+        if isinstance(part, int):
+            leaf = numbered[part]
+            return Node(signal=leaf.signal, within=leaf.within_ms / 1000, expects=leaf.expects)
+        return Node(k=part[0], of=tuple(made(each) for each in part[1:]))
+
+    return made(stored.tree or 1)

@@ -1,0 +1,135 @@
+"""What any Python program may do with signals and waits through the client, and what operators may do with them.
+
+A signal that is sent here releases those who wait for it at once: through the Celery app of `Client.from_app`, or else
+through a connection to the broker that is made when the first one is released. Where no broker can be reached the
+signal is latched all the same, and a sweep of the workers goes on with the waits within seconds.
+"""
+
+import os
+import socket
+import time
+from typing import Any
+
+import msgspec
+
+from supervision.coordinating import Coordination
+from supervision.coordination.signals import (
+    DEFAULT_TTL_S,
+    Progress,
+    Receipt,
+    encoded_payload,
+    valid_level,
+    valid_signal,
+)
+from supervision.coordination.waits import valid_timeout
+from supervision.errors import InvalidWait
+from supervision.model import shown
+from supervision.order_terms import line
+from supervision.store.coordinators import CoordinatorView
+from supervision.store.open_waits import WaitView
+from supervision.store.store import Store
+
+RECEIPT_POLL_S = 0.05
+"""Seconds between two looks at a receipt that somebody waits for."""
+
+MOST_ACKS = 100_000
+
+
+class Waiting:
+    """Signals, waits and coordinators of a client."""
+
+    _store: Store
+    _coordination: Coordination
+
+    def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        id: str | None = None,  # noqa: A002 # what the text of the plans calls it, and what it is
+        sender: str = "",
+        ttl: float = DEFAULT_TTL_S,
+        replace: bool = False,
+        acks: int = 0,
+        level: str = Progress.RECEIVED,
+        timeout: float = 10.0,
+    ) -> Receipt:
+        """Send a signal, which happens once; answers how far it has got with those who wait for it.
+
+        Sending it again with the same ``id`` changes nothing and answers its receipt. With ``acks`` the call blocks
+        until so many have come to ``level``, for ``timeout`` seconds at most; `Receipt.missing` says who has not.
+
+        Args:
+            name: 1 to 200 letters, digits and _ - . : / @; repeated rounds put the round into the name.
+            payload: what JSON can hold, 256 KiB at most.
+            id: what makes two calls the same signal; by default each call is one of its own.
+            sender: who sends it, for the history.
+            ttl: seconds for which those pass at once who begin to wait later.
+            replace: whether it may take the place of another one that nobody has received yet.
+            acks: acknowledgements to wait for, 0 for none.
+            level: ``received`` or ``processed``.
+            timeout: seconds to wait for them.
+
+        Raises:
+            SignalAlreadySent: another signal stands under that name.
+            InvalidWait, InvalidDocument: a name, a number or the payload is not what it may be; nothing was sent.
+            StoreUnavailable: it is unknown whether it was sent; send it again with the same ``id``.
+        """
+        wanted, reached = _acks(acks), valid_level(level)
+        repeated = self._coordination.send(
+            name, payload, signal_id=id, sender=sender or _here(), ttl=ttl, replace=replace
+        )
+        receipt = self.wait_for_acks(name, wanted, level=reached, timeout=timeout) if wanted else self.receipt(name)
+        return msgspec.structs.replace(receipt, repeated=repeated)
+
+    def receipt(self, name: str) -> Receipt:
+        """How far a signal has got; `NotFound` if none stands or stood under that name."""
+        return self._store.signals.receipt(valid_signal(name))
+
+    def wait_for_acks(self, name: str, acks: int, *, level: str = Progress.RECEIVED, timeout: float = 10.0) -> Receipt:
+        """The receipt when ``acks`` have come to ``level``, or as it is after ``timeout`` seconds."""
+        deadline, reached = time.monotonic() + valid_timeout(timeout), valid_level(level)
+        while True:
+            receipt = self.receipt(name)
+            left = deadline - time.monotonic()
+            if receipt.acknowledged(reached) >= acks or left <= 0:
+                return receipt
+            time.sleep(min(RECEIPT_POLL_S, left))
+
+    def waits(self, *, signal: str = "", owner: str = "") -> list[WaitView]:
+        """Who waits for what, since when, until when, and whom it expects; by their deadlines."""
+        return self._store.open_waits.all(signal=signal, owner=owner)
+
+    def explain(self, wait_id: str) -> WaitView:
+        """One wait, also one that has ended in the last day; `NotFound` if there is none."""
+        return self._store.open_waits.get(wait_id)
+
+    def cancel(self, wait_id: str, *, by: str, reason: str) -> None:
+        """End an open wait as `Cancelled`; `NotFound` if there is none, or it is over."""
+        self._coordination.end(wait_id, how="cancelled", why=line(reason, "reason"), by=line(by, "by"))
+
+    def release(self, wait_id: str, payload: Any = None, *, by: str, reason: str) -> None:
+        """End an open wait as if its signal had come with ``payload``; `NotFound` if there is none, or it is over."""
+        value = encoded_payload(payload, f"release of {wait_id}")
+        why = line(reason, "reason")
+        self._coordination.end(wait_id, how="released", why=why, by=line(by, "by"), value=value)
+
+    def extend(self, wait_id: str, seconds: float, *, by: str, reason: str) -> int:
+        """Give an open wait so many seconds more; answers its deadline, in milliseconds of the store's clock."""
+        by_ms = round(valid_timeout(seconds, "seconds") * 1000)
+        return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
+
+    def coordinators(self) -> list[CoordinatorView]:
+        """Everybody who has registered, the living and those who ended in the last day."""
+        return self._store.coordinators.all()
+
+
+def _acks(acks: object) -> int:
+    if isinstance(acks, int) and not isinstance(acks, bool) and 0 <= acks <= MOST_ACKS:
+        return acks
+    raise InvalidWait(f"acks={shown(acks)}: needs a whole number from 0 to {MOST_ACKS}, for example 3")
+
+
+def _here() -> str:
+    """Who sends when nobody says who: this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
