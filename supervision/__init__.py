@@ -22,6 +22,7 @@ second, on any number of machines, whoever of them dies:
 Importing this package imports neither Celery nor Redis.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from supervision.actions import Run, action
@@ -30,23 +31,32 @@ from supervision.checks import Seen, check, fail, ok, unknown
 from supervision.child import Child, state
 from supervision.errors import (
     ActionFailed,
+    Cancelled,
     Conflict,
+    CoordinatorDied,
     InvalidDeclaration,
     InvalidDocument,
     InvalidMove,
+    InvalidWait,
+    MailboxFull,
     NotFound,
     NotRetryable,
     ServerNotFound,
+    SignalAlreadySent,
+    SignalTimeout,
     StoreUnavailable,
     Superseded,
     SupervisionError,
+    WaitEnded,
 )
 from supervision.model import Do, Go, Phase, Snapshot, Stay
 from supervision.monitor import degraded, healthy, monitor
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from supervision.ambient import coordinator, send
     from supervision.client import Client
+    from supervision.engine.canvas import all_of, any_of, k_of, wait_for
 
 __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 seconds
     # Declaring
@@ -73,7 +83,15 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "degraded",
     # What an action gets
     "Run",
-    # For other Python programs
+    # Waiting, as Celery signatures
+    "wait_for",
+    "all_of",
+    "any_of",
+    "k_of",
+    # Inside Celery tasks
+    "send",
+    "coordinator",
+    # For other Python programs; `supervision.aio` has the same for asyncio
     "Client",
     # Errors
     "SupervisionError",
@@ -85,15 +103,29 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "Superseded",
     "ActionFailed",
     "NotRetryable",
+    "InvalidWait",
+    "SignalAlreadySent",
+    "WaitEnded",
+    "SignalTimeout",
+    "CoordinatorDied",
+    "Cancelled",
+    "MailboxFull",
     "StoreUnavailable",
     "ServerNotFound",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Public names that need redis are imported when they are first asked for."""
-    if name != "Client":
+    """Public names that need redis or Celery are imported when they are first asked for."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from supervision.client import Client  # noqa: PLC0415 # see above
+    found = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = found
+    return found
 
-    return Client
+
+_LAZY = {
+    "Client": "supervision.client",
+    **dict.fromkeys(("wait_for", "all_of", "any_of", "k_of"), "supervision.engine.canvas"),
+    **dict.fromkeys(("send", "coordinator"), "supervision.ambient"),
+}

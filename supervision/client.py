@@ -17,11 +17,13 @@ import time
 from typing import Any, Final, Self
 
 from supervision import settings
+from supervision.beating import Heart
 from supervision.child import RESTART_CHILD
 from supervision.coordinating import Coordination
 from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
 from supervision.events_client import Following
+from supervision.listening import Listener
 from supervision.model import Reservation
 from supervision.order_terms import line, request
 from supervision.orders_client import Ordering
@@ -104,6 +106,9 @@ class Client(Ordering, Following, Sweeping, Waiting):
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(settings.for_celery(broker_url), app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
+        self._heartbeat = settings.read(app.conf if app else {}).heartbeat
+        self._listener = Listener(self._url, self._store.keys.channel, self._store.waits)
+        self._heart = Heart(self._store.coordinators, self._heartbeat)
         self._overview = Overview(self._store.scripts, self._store.keys, self._store.actions)
         self._tail = Tail(self._url, self._store.keys)
         self._declared = Declarations(self._store.scripts, self._store.keys)
@@ -210,6 +215,8 @@ class Client(Ordering, Following, Sweeping, Waiting):
         self._store.close()
         self._tail.close()
         self._reaching.close()
+        self._listener.close()
+        self._heart.close()
 
     def __enter__(self) -> Self:
         return self

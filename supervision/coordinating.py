@@ -20,7 +20,7 @@ from supervision.coordination.signals import (
     encoded_payload,
     valid_signal,
 )
-from supervision.errors import InvalidWait, StoreUnavailable
+from supervision.errors import InvalidWait, NotFound, StoreUnavailable
 from supervision.model import shown
 from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
@@ -149,6 +149,19 @@ class Coordination:
         """End an open wait for a person; raises `NotFound` if it is over."""
         here = self._continuing.here
         self.go_on(self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here))
+
+    def revoke(self, wait_id: str) -> bool:
+        """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.
+
+        It is gone on with by its message, which whoever gets it throws away as Celery does.
+        """
+        try:
+            self._continuing.send(
+                self.store.waits.end(wait_id, how="cancelled", why="its task was revoked", by="revoke")
+            )
+        except NotFound:
+            return False
+        return True
 
     def sweep_deadlines(self) -> int:
         """End the waits whose time is over, `MOST_PER_RUN` at most."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from supervision.beating import Heart
 from supervision.coordinating import Coordination
 from supervision.coordination.signals import (
     DEFAULT_TTL_S,
@@ -23,8 +24,10 @@ from supervision.coordination.signals import (
 )
 from supervision.coordination.waits import valid_timeout
 from supervision.errors import InvalidWait
+from supervision.listening import Listener
 from supervision.model import shown
 from supervision.order_terms import line
+from supervision.participant import Coordinator
 from supervision.store.coordinators import CoordinatorView
 from supervision.store.open_waits import WaitView
 from supervision.store.store import Store
@@ -40,6 +43,8 @@ class Waiting:
 
     _store: Store
     _coordination: Coordination
+    _listener: Listener
+    _heart: Heart
 
     def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
         self,
@@ -118,6 +123,26 @@ class Waiting:
         """Give an open wait so many seconds more; answers its deadline, in milliseconds of the store's clock."""
         by_ms = round(valid_timeout(seconds, "seconds") * 1000)
         return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
+
+    def coordinator(
+        self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0
+    ) -> Coordinator:
+        """Register as the coordinator ``name``, which supersedes whoever had that name; beats until it is left.
+
+        ``parent`` is the coordinator whose mailbox hears of its death, ``progress`` the seconds within which
+        `Coordinator.progress` has to be called, 0 for never.
+        """
+        return Coordinator(
+            name,
+            coordination=self._coordination,
+            listener=self._listener,
+            heart=self._heart,
+            host=socket.gethostname(),
+            kind=kind,
+            doing=doing,
+            parent=parent,
+            progress=progress,
+        )
 
     def coordinators(self) -> list[CoordinatorView]:
         """Everybody who has registered, the living and those who ended in the last day."""

@@ -9,13 +9,15 @@ from celery import Celery
 from celery.signals import beat_init, celeryd_init
 
 from supervision import settings
-from supervision.engine import publish, steps, transport
+from supervision.engine import deaths, publish, revoking, steps, transport
 from tasks import speaking, wiring
 
 transport.install()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 steps.install(app)
+revoking.install(app, wiring.cancel_revoked, wiring.thrown_away)
+deaths.install(app, wiring.bury)
 speaking.install(app)
 
 EXPIRES_S = 900.0

@@ -5,7 +5,8 @@ Each process builds its own runtime when its first task runs: connections and th
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from importlib import import_module
 from typing import TypeVar
 
@@ -13,12 +14,14 @@ import structlog
 from celery import Celery, current_app
 
 from supervision import settings
+from supervision.coordinating import Coordination
 from supervision.engine.publish import CeleryPublisher
 from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
 from supervision.store.meters import count_per_child
+from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
 from supervision.store.waits import Waits
 from supervision.supervisor import Supervisor
@@ -68,6 +71,33 @@ def build(app: Celery) -> Runtime:
     configured = settings.read(app.conf)
     store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
     return Runtime(store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience)
+
+
+def cancel_revoked(ids: Iterable[str]) -> None:
+    """End the waits among revoked tasks; for a worker's main process, which has no runtime of its own."""
+    with closing(_store(current_app)) as store:
+        coordination = Coordination(store, Resumer(current_app), CeleryPublisher(current_app).publish)
+        for wait_id in ids:
+            coordination.revoke(wait_id)
+
+
+def thrown_away(wait_id: str) -> None:
+    """Say that what goes on with a wait was thrown away, as a revoked task's is."""
+    with closing(_store(current_app)) as store:
+        claim = store.waits.enter(wait_id, None, resumed=True)
+        store.waits.processed([(wait_id, claim.start, "failed")])
+
+
+def bury(process: str, why: str) -> None:
+    """Declare the coordinators of a pool process dead; a sweep, sent for at once, tells those who expect them."""
+    with closing(_store(current_app)) as store:
+        if store.coordinators.bury(process, why):
+            CeleryPublisher(current_app).publish([Entry(f"mourn:{process}", KINDS.sweep, "liveness")])
+
+
+def _store(app: Celery) -> Store:
+    configured = settings.read(app.conf)
+    return Store(configured.store_url, configured.namespace)
 
 
 def waits() -> Waits:

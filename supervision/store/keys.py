@@ -96,6 +96,10 @@ class Keys:
         self.beats = self._prefix + "beats"
         self.mourning = self._prefix + "mourning"
 
+    def channel(self, name: str) -> str:
+        """Where a process hears that a wait of its has ended; no key, but named like one."""
+        return f"{self._prefix}channel:{name}"
+
     def signal(self, name: str) -> str:
         """One signal."""
         return f"{self._prefix}signal:{name}"

@@ -47,7 +47,8 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
 class Claimed(msgspec.Struct, frozen=True):
     """A wait as whoever goes on with it got it: ``state`` received, or why there is nothing to go on with.
 
-    ``start`` counts those who have gone on with it, and is what they end their claim with.
+    ``start`` counts those who have gone on with it, and is what they end their claim with; ``left`` are the seconds
+    that one still has which waits.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Claimed(msgspec.Struct, frozen=True):
     stored: Stored | None = None
     mail: str = ""
     start: int = 0
+    left: float = 0.0
 
 
 class Waits:
@@ -178,6 +180,8 @@ def claimed(wait_id: str, answer: Sequence[bytes]) -> Claimed:
     state, *rest = (part.decode() if isinstance(part, bytes) else str(part) for part in answer)
     if state == "ended":
         return Claimed(wait_id, state, mail=rest[0])
+    if state == "waiting":
+        return Claimed(wait_id, state, left=int(rest[0]) / 1000)
     if state not in {"received", "processed"}:
         return Claimed(wait_id, state)
     how, why, what, mail, start, value, *named = rest

@@ -1,4 +1,4 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting} | {received, ...} | {unknown|circle|superseded, name...} | {gone}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms} | {received, ...} | {unknown|circle|superseded, name...} | {gone}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
@@ -6,6 +6,8 @@ local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait
 if ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation') ~= ARGV[6] then
   return {'superseded', terms.owner}
 end
+local function still_waiting() return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now)} end
+
 local state = redis.call('HGET', at_wait, 'state')
 -- A process that comes back goes on with the wait it had; one that has had its answer waits anew.
 if channel ~= '' and state == 'processed' then
@@ -15,7 +17,11 @@ if channel ~= '' and state == 'processed' then
 end
 if state then
   if channel ~= '' then redis.call('HSET', at_wait, 'channel', channel) end
-  if state == 'waiting' then return {'waiting'} end
+  if state ~= 'waiting' then return claim(id, lease) end
+  if tonumber(redis.call('ZSCORE', deadlines, member(0, id))) > now then return still_waiting() end
+  -- No sweep has come by: where no workers are, those who wait end their waits themselves.
+  local wait = hash(at_wait)
+  finish(id, wait, terms_of(wait), 'timed_out', 'no ' .. terms_of(wait).told .. ' before its deadline')
   return claim(id, lease)
 end
 if ARGV[7] == '1' then return {'gone'} end
@@ -52,5 +58,5 @@ redis.call('ZADD', deadlines, text(now + timeout), member(0, id))
 if terms.owner then redis.call('SADD', key('waits_of', terms.owner), id) end
 wait_event(id, '', 'waiting', terms.told, terms.owner)
 begin(id, wait, terms)
-if wait.state == 'waiting' then return {'waiting'} end
+if wait.state == 'waiting' then return still_waiting() end
 return claim(id, lease)

@@ -4,7 +4,7 @@ local over = {dead = true, failed = true}
 
 -- Somebody who was expected is gone for good. Answers as `finish` does, or nothing where the wait goes on.
 local function bereaved(id, wait, terms, i, coordinator, why)
-  if terms.on_death == 'fail' then
+  if not terms.on_death then -- to fail is what is not said
     return decide_leaf(id, wait, terms, i, 'died', coordinator .. ' ' .. why .. ', and nobody else would send ' .. terms.leaves[i][1])
   end
   -- The first wait that asks for it decides who comes instead, once per death.

@@ -1,0 +1,137 @@
+"""The client for asyncio programs: everything of `supervision.Client`, awaited.
+
+    async with aio.Client() as client, client.coordinator("review") as review:
+        verdict = await review.wait("build/42/done", timeout=1800)
+
+It shares all but the waiting with the other client: a call takes a millisecond of one of the event loop's threads, and
+a wait takes none of them, only a future that the client's one listener wakes. Any number of them wait at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from supervision import client as blocking
+from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath
+from supervision.participant import Coordinator as Blocking
+from supervision.store.waits import Claimed
+
+
+class Client:
+    """As `supervision.Client`; every method of it is here and has to be awaited."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.blocking = blocking.Client(*arguments, **options)
+
+    @classmethod
+    def from_app(cls, app: Any) -> Self:
+        """A client for what a Celery ``app`` is configured with; it sends through that app."""
+        made = cls.__new__(cls)
+        made.blocking = blocking.Client.from_app(app)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """The method ``name`` of the other client, run in a thread; what it answers has to be awaited."""
+        method = getattr(self.blocking, name)
+
+        async def awaited(*arguments: Any, **options: Any) -> Any:
+            return await asyncio.to_thread(method, *arguments, **options)
+
+        return awaited
+
+    @asynccontextmanager
+    async def coordinator(self, name: str, **options: Any) -> AsyncIterator["Coordinator"]:
+        """Register as the coordinator ``name``; it is complete when the block ends well, and failed when it raises."""
+        made = await asyncio.to_thread(self.blocking.coordinator, name, **options)
+        try:
+            yield Coordinator(made)
+        except BaseException as error:
+            await asyncio.to_thread(made.__exit__, type(error), error, None)
+            raise
+        await asyncio.to_thread(made.complete)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.blocking.close)
+
+
+class Coordinator:
+    """As `supervision.participant.Coordinator`, with waits that are awaited."""
+
+    def __init__(self, made: Blocking) -> None:
+        self.blocking = made
+        self.name, self.incarnation = made.name, made.incarnation
+        self.doing, self.progress = made.doing, made.progress
+
+    async def wait(
+        self,
+        on: Any,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 # the store's clock ends it, not the event loop's
+        expects: str = "",
+        on_death: OnDeath = "fail",
+    ) -> Any:
+        """As `supervision.participant.Coordinator.wait`."""
+        async with self.waiting(on, timeout=timeout, expects=expects, on_death=on_death) as value:
+            return value
+
+    @asynccontextmanager
+    async def waiting(
+        self,
+        on: Any,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 # as above
+        expects: str = "",
+        on_death: OnDeath = "fail",
+    ) -> AsyncIterator[Any]:
+        """As `supervision.participant.Coordinator.waiting`."""
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+        course = self.blocking.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=_waker(loop, woken))
+        going_on = self.blocking.going_on(await _driven(course, woken))
+        value = await asyncio.to_thread(going_on.__enter__)
+        try:
+            yield value
+        except BaseException as error:
+            await asyncio.to_thread(going_on.__exit__, type(error), error, error.__traceback__)
+            raise
+        await asyncio.to_thread(going_on.__exit__, None, None, None)
+
+
+def _waker(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> Callable[[], object]:
+    """Sets ``woken`` from the listener's thread, unless the loop has ended meanwhile."""
+
+    def wake() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(woken.set)
+
+    return wake
+
+
+async def _driven(course: Generator[float, None, Claimed], woken: asyncio.Event) -> Claimed:
+    """Drive ``course``, whose steps talk to the store, with this event loop."""
+    try:
+        while True:
+            woken.clear()
+            seconds, claim = await asyncio.to_thread(_step, course)
+            if claim is not None:
+                return claim
+            try:
+                await asyncio.wait_for(woken.wait(), seconds)
+            except TimeoutError:
+                continue
+    finally:
+        course.close()  # a task that is cancelled stops listening; its wait stays, for when it comes back
+
+
+def _step(course: Generator[float, None, Claimed]) -> tuple[float, Claimed | None]:
+    """The next pause, or the claim at the end: a `StopIteration` cannot leave a future."""
+    try:
+        return next(course), None
+    except StopIteration as end:
+        return 0.0, end.value

@@ -1,0 +1,88 @@
+"""For code inside Celery tasks: one client per process, made of the current app when it is first needed.
+
+    @app.task
+    @coordinator(lambda order: f"ship-{order}")
+    def ship(order):
+        ...
+        send(f"shipped/{order}", {"parcels": 3})
+
+A task that is a coordinator beats while it runs, is complete when it returns and has failed when it raises. Its process
+is watched by its worker, so those who wait for it are told at once when it is killed.
+"""
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from supervision.client import Client
+from supervision.coordination.signals import Receipt
+from supervision.engine import current
+from supervision.errors import InvalidWait
+from supervision.participant import Coordinator
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_clients: dict[int, Client] = {}
+"""The client of this process, by its id: connections and threads do not survive a fork."""
+
+
+def client() -> Client:
+    """The client of this process, for what the current Celery app is configured with."""
+    found = _clients.get(os.getpid())
+    if found is None:
+        _clients.clear()
+        found = _clients[os.getpid()] = Client.from_app(current.app())
+    return found
+
+
+def send(name: str, payload: Any = None, **options: Any) -> Receipt:
+    """As `Client.send`, through the current app; inside a coordinator's task it is the sender."""
+    return client().send(name, payload, **options)
+
+
+class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decorator and context manager, as in contextlib
+    """Make a block, or every call of a function, a coordinator; takes what `Client.coordinator` takes.
+
+    As a decorator ``name`` may be a function of the call's arguments, as for the decorated function (without ``self``
+    of a bound task).
+    """
+
+    def __init__(self, name: str | Callable[..., str], **options: Any) -> None:
+        self._name, self._options = name, options
+        self._entered: list[Coordinator] = []
+
+    def __enter__(self) -> Coordinator:
+        if not isinstance(self._name, str):
+            raise InvalidWait("coordinator(function): a name that depends on arguments works for @coordinator only")
+        kind = "task" if current.in_task() else "process"
+        made = client().coordinator(self._name, **{"kind": kind, **self._options})
+        self._entered.append(made)
+        return made
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered.pop().__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """``function`` as a coordinator."""
+        if inspect.iscoroutinefunction(function):
+            raise InvalidWait(f"@coordinator: {function.__qualname__} is async def; use aio.Client().coordinator in it")
+
+        @functools.wraps(function)
+        def wrapped(*arguments: _P.args, **named: _P.kwargs) -> _R:
+            with coordinator(self._named(arguments, named), **self._options):
+                return function(*arguments, **named)
+
+        return wrapped
+
+    def _named(self, arguments: Any, named: Any) -> str:
+        if isinstance(self._name, str):
+            return self._name
+        bound = arguments[1:] if arguments and hasattr(arguments[0], "request_stack") else arguments
+        return self._name(*bound, **named)

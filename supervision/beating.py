@@ -1,0 +1,82 @@
+"""One heart per client: one thread beats for all coordinators of this process, in one round trip.
+
+The beat does not stop with an outage of the store: it goes on when the store is back, and who was superseded or
+declared dead meanwhile is told by its first beat.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from supervision.errors import StoreUnavailable
+from supervision.store.coordinators import Beat, Coordinators
+
+RETRY_S: Final = 0.5
+"""Seconds until the next try when the store did not answer."""
+
+_log = structlog.get_logger("supervision")
+
+
+class Heart:
+    """Beats every ``every`` seconds while there is somebody to beat for."""
+
+    def __init__(self, coordinators: Coordinators, every: float) -> None:
+        self._coordinators = coordinators
+        self._every = every
+        self._alive: dict[str, tuple[Callable[[], Beat], Callable[[str], None]]] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def begin(self, name: str, beat: Callable[[], Beat], refused: Callable[[str], None]) -> None:
+        """Beat for ``name``; ``refused`` is called with the reason when it may not go on."""
+        with self._lock:
+            self._alive[name] = (beat, refused)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
+                self._thread.start()
+
+    def end(self, name: str, beat: Callable[[], Beat]) -> None:
+        """No longer beat for ``name``, unless another instance of it has begun meanwhile."""
+        with self._lock:
+            if name in self._alive and self._alive[name][0] == beat:
+                del self._alive[name]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._wake.set()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(RETRY_S + 1)
+
+    def _beat_on(self) -> None:
+        pause = 0.0
+        while not self._closed:
+            self._wake.wait(pause)
+            try:
+                self._once()
+                pause = self._every
+            except StoreUnavailable as error:
+                _log.warning("heartbeat_not_heard", error=str(error))
+                pause = RETRY_S
+            except Exception as error:  # noqa: BLE001 # whatever it is, the others' hearts must not stop with it
+                _log.error("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+                pause = self._every
+
+    def _once(self) -> None:
+        with self._lock:
+            alive = dict(self._alive)
+        for name, why in self._coordinators.beat([beat() for beat, _ in alive.values()]).items():
+            beat, refused = alive[name]
+            self.end(name, beat)
+            refused(why)
+
+
+def this_process() -> str:
+    """Host and process, as a worker names a pool process of its own that has died."""
+    return f"{socket.gethostname()}:{os.getpid()}"

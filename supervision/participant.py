@@ -1,0 +1,232 @@
+"""Coordinators of a plain Python process: they beat, they wait, and what they wait for survives them.
+
+    with client.coordinator("review") as review:
+        verdict = review.wait("build/42/done", timeout=1800, expects="build")
+
+Rules:
+- The wait is a record in the store like any other; the thread only sleeps until it has ended. A process that crashes
+  and comes back under the same name goes on with the wait it had, deadline included.
+- The newest instance of a name owns it. An older one gets `Superseded` from its next call, or out of its wait.
+- `wait` acknowledges when it returns; `waiting` when its ``with`` block ends well.
+- A store that is away is waited for until the wait's own time is over, then `StoreUnavailable` is raised.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+from supervision.beating import Heart, this_process
+from supervision.coordinating import Coordination
+from supervision.coordination.signals import valid_signal
+from supervision.coordination.waits import (
+    DEFAULT_TIMEOUT_S,
+    ERRORS,
+    How,
+    Node,
+    OnDeath,
+    Outcome,
+    Terms,
+    described,
+    terms,
+    valid_terms,
+)
+from supervision.errors import InvalidWait, StoreUnavailable, Superseded
+from supervision.listening import Listener
+from supervision.model import shown
+from supervision.store.coordinators import Beat
+from supervision.store.waits import Claimed
+
+AWAY_S: Final = 0.2
+"""Seconds between two tries while the store is away."""
+
+LONGEST_SLEEP_S: Final = 60.0
+"""Seconds after which a waiting thread looks for itself, whatever it has heard."""
+
+
+class Coordinator:
+    """One live participant; made by `Client.coordinator`, registered when it is made."""
+
+    def __init__(  # noqa: PLR0913 # what it is made of, all named
+        self,
+        name: str,
+        *,
+        coordination: Coordination,
+        listener: Listener,
+        heart: Heart,
+        host: str,
+        kind: str = "process",
+        doing: str = "",
+        parent: str = "",
+        progress: float = 0.0,
+    ) -> None:
+        self.name: Final = valid_signal(name, "coordinator")
+        self._coordination, self._listener, self._heart = coordination, listener, heart
+        self._waits = coordination.store.waits
+        self._doing, self._moved, self._refused, self._left = doing, False, "", False
+        parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
+        self.incarnation: Final = coordination.store.coordinators.register(
+            self.name,
+            kind=kind,
+            process=this_process(),
+            host=host,
+            doing=doing,
+            parent=parent_name,
+            progress_s=progress,
+        )
+        heart.begin(self.name, self._beat, self._refuse)
+
+    def wait(
+        self,
+        on: Any,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        expects: str = "",
+        on_death: OnDeath = "fail",
+    ) -> Any:
+        """Block until ``on`` (a signal's name, or `all_of`, `any_of`, `k_of`) has come; answers as a signature would.
+
+        Raises:
+            SignalTimeout, CoordinatorDied, Cancelled: how it ended without the signal.
+            Superseded: another instance of this coordinator has come, or this one was declared dead.
+            InvalidWait, NotFound: it could not work; nothing was registered.
+            StoreUnavailable: the store was away until the wait's time was over.
+        """
+        with self.waiting(on, timeout=timeout, expects=expects, on_death=on_death) as value:
+            return value
+
+    @contextmanager
+    def waiting(
+        self,
+        on: Any,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        expects: str = "",
+        on_death: OnDeath = "fail",
+    ) -> Iterator[Any]:
+        """As `wait`; the signal counts as processed when the block ends well, as failed when it raises."""
+        woken = threading.Event()
+        course = self.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=woken.set)
+        claim = driven(course, woken)
+        with self.going_on(claim) as value:
+            yield value
+
+    def course(  # one wait
+        self, on: Any, *, timeout: float, expects: str, on_death: OnDeath, wake: Callable[[], object]
+    ) -> Generator[float, None, Claimed]:
+        """A wait as steps: yields how long to sleep at most, unless woken; ends with the claim.
+
+        Both clients drive it, one with a thread, the other with an event loop.
+        """
+        wait = self._terms(on, timeout, expects, on_death)
+        wait_id = f"{self.name}>{described(wait.on)}"
+        deadline = time.monotonic() + wait.timeout
+        self._listener.watch(wait_id, wake)
+        try:
+            while True:
+                try:
+                    claim = self._enter(wait_id, wait)
+                except StoreUnavailable:
+                    if time.monotonic() >= deadline:
+                        raise
+                    yield AWAY_S
+                    continue
+                if claim.state == "received":
+                    return claim
+                deadline = time.monotonic() + claim.left
+                yield min(max(claim.left, 0.01), LONGEST_SLEEP_S)
+        finally:
+            self._listener.forget(wait_id, wake)
+
+    @contextmanager
+    def going_on(self, claim: Claimed) -> Iterator[Any]:
+        """Inside, whoever claimed a wait goes on with what it answers; the store is told how that ended."""
+        state = "processed"  # also of one that ended without a value, which is told here
+        try:
+            value = self.value(claim)
+            state = "failed"
+            yield value
+            state = "processed"
+        finally:
+            self._waits.processed([(claim.id, claim.start, state)])
+
+    def value(self, claim: Claimed) -> Any:
+        """What a wait that was claimed answers, or raises."""
+        outcome: Outcome | None = claim.outcome
+        if outcome is None or claim.stored is None:
+            raise InvalidWait(f"wait {claim.id} has no outcome")
+        if outcome.how in ERRORS:
+            raise ERRORS[outcome.how](outcome.why)
+        if outcome.how is How.RELEASED:
+            return outcome.value
+        return dict(outcome.payloads) if claim.stored.tree is not None else next(iter(outcome.payloads.values()))
+
+    def doing(self, text: str) -> None:
+        """Say what it is at; the next heartbeat tells it."""
+        self._doing = text
+
+    def progress(self) -> None:
+        """Say that it moves, for one that was made with ``progress``; the next heartbeat tells it."""
+        self._moved = True
+
+    def complete(self) -> None:
+        """Say that it is done; it beats no longer."""
+        self._leave(failed=False, why="")
+
+    def fail(self, why: str) -> None:
+        """Say that it has failed: whoever waits for a signal of its is told at once."""
+        self._leave(failed=True, why=why)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.complete()
+        elif not isinstance(error, Superseded):
+            self.fail(f"{type(error).__name__}: {error}")
+
+    def _terms(self, on: Any, timeout: float, expects: str, on_death: OnDeath) -> Terms:
+        if isinstance(on, str):
+            node = Node(signal=on, expects=expects)
+        elif isinstance(on, dict) and "on" in on.get("kwargs", {}):  # a signature of ours, without knowing Celery
+            node = terms(on["kwargs"]).on
+        else:
+            raise InvalidWait(f"on={shown(on)}: needs a signal's name, or all_of(...), any_of(...), k_of(...)")
+        return valid_terms(Terms(on=node, timeout=timeout, owner=self.name, on_death=on_death))
+
+    def _enter(self, wait_id: str, wait: Terms) -> Claimed:
+        if self._refused:
+            raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
+        return self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+
+    def _beat(self) -> Beat:
+        moved, self._moved = self._moved, False
+        return Beat(self.name, self.incarnation, self._doing, moved)
+
+    def _refuse(self, why: str) -> None:
+        self._refused = why
+        self._listener.call_all()
+
+    def _leave(self, *, failed: bool, why: str) -> None:
+        self._heart.end(self.name, self._beat)
+        if not self._left:
+            self._left = True
+            self._coordination.store.coordinators.leave(self.name, self.incarnation, failed=failed, why=why)
+            self._coordination.mourn()
+
+
+def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:
+    """Drive ``course`` with this thread."""
+    while True:
+        woken.clear()
+        try:
+            seconds = next(course)
+        except StopIteration as end:
+            claim: Claimed = end.value
+            return claim
+        woken.wait(seconds)
