@@ -74,8 +74,11 @@ class WaitEnded(SupervisionError):
     """A wait ended without the signal; its subclasses say how."""
 
 
-class SignalTimeout(WaitEnded, TimeoutError):
-    """The wait's time was over before the signal came, by the store's clock."""
+class SignalTimeout(WaitEnded):
+    """The wait's time was over before the signal came, by the store's clock.
+
+    No `TimeoutError`: that is ``socket.timeout``, which Celery and kombu take for trouble of their own connections.
+    """
 
 
 class CoordinatorDied(WaitEnded):

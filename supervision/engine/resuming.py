@@ -26,12 +26,16 @@ _KEPT = (
 """Options of a message that its second run needs, too. Not ``expires``, and no time limits: those were the first's."""
 
 
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+"""What is as good as absent; not 0, which is the place of the first one in a group."""
+
+
 def letter(task: Any, args: Sequence[Any]) -> str:
     """The message that goes on with this task, as it stands in the store: what is not empty of its options."""
     request = task.request
     options = request.as_execution_options()
     wanted = (*_KEPT, *(options.get("stamped_headers") or ()))
-    kept = {name: options[name] for name in wanted if options.get(name)}
+    kept = {name: options[name] for name in wanted if options.get(name) not in _EMPTY}
     if kept.get("root_id") == request.id:
         del kept["root_id"]
     delivery = request.delivery_info or {}

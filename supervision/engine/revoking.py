@@ -57,8 +57,8 @@ def install(app: Celery, cancel: Cancel, over: Callable[[str], object]) -> None:
                 return
             self._known = revoked
 
-    def thrown_away(request: Any = None, **_signal: Any) -> None:
-        if request is not None and request.task.name == WAIT:
+    def thrown_away(sender: Any, request: Any, **_signal: Any) -> None:
+        if sender.name == WAIT:
             over(str(request.id))
 
     app.steps["consumer"].add(Revocations)

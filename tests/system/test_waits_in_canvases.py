@@ -1,0 +1,174 @@
+"""Waits wherever a Celery signature can stand, on a real worker: what follows goes on, errors end where errors do."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+from celery.exceptions import TaskRevokedError
+from celery_processes import until
+from waiting_system import WaitingSystem, running
+
+from supervision import InvalidWait, SignalTimeout, all_of, any_of, k_of, wait_for
+from supervision.client import Progress
+
+pytestmark = pytest.mark.timeout(120)
+SOON = 20.0
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaitingSystem]:
+    with running(tmp_path_factory.mktemp("waits")) as found:
+        yield found
+
+
+@pytest.fixture
+def name() -> str:
+    return f"signal-{uuid.uuid4().hex}"
+
+
+def waits(system: WaitingSystem, signal: str, **options: Any) -> Any:
+    return wait_for(signal, app=system.app, **{"timeout": 60, **options})
+
+
+def test_in_a_chain_first_middle_and_last(system: WaitingSystem, name: str) -> None:
+    first = chain(waits(system, name), system.task("note", tag="after"), app=system.app)()
+    middle = chain(system.task("note", 1), waits(system, name), system.task("note"), app=system.app)()
+    last = chain(system.task("note", 1), waits(system, name), app=system.app)()
+    system.waiting_for(name, 3)
+    assert first.parent.state == "WAITING"
+    receipt = system.client.send(name, {"v": 1}, acks=3, level="processed", timeout=SOON)
+    assert set(receipt.waiters.values()) == {Progress.PROCESSED}
+    assert first.get(timeout=SOON) == ["after", {"v": 1}]
+    assert middle.get(timeout=SOON) == ["", {"v": 1}]
+    assert last.get(timeout=SOON) == {"v": 1}
+
+
+def test_a_wait_that_begins_later_passes_at_once_whatever_its_caller_said_about_results(
+    system: WaitingSystem, name: str
+) -> None:
+    system.client.send(name, [1, None])
+    task = waits(system, name).apply_async(ignore_result=True)
+    assert system.app.AsyncResult(task.id).get(timeout=SOON) == [1, None]
+
+
+def test_carry_keeps_the_result_before_it(system: WaitingSystem, name: str) -> None:
+    result = chain(system.task("note", 7, tag="t"), waits(system, name, carry=True), app=system.app)()
+    system.waiting_for(name)
+    system.client.send(name, "payload")
+    assert result.get(timeout=SOON) == [["t", 7], "payload"]
+
+
+def test_in_a_chord_header_a_group_and_a_nested_chord(system: WaitingSystem, name: str) -> None:
+    inner = chord([waits(system, name), system.task("note", 1)], system.task("note", tag="inner"), app=system.app)
+    outer = chord([waits(system, name), inner], system.task("note", tag="outer"), app=system.app)()
+    both = group([waits(system, name), waits(system, name)], app=system.app).apply_async()
+    system.waiting_for(name, 4)
+    system.client.send(name, 5)
+    assert both.get(timeout=SOON) == [5, 5]
+    tag, (five, inside) = outer.get(timeout=SOON)
+    assert (tag, five, inside[0]) == ("outer", 5, "inner")
+    assert inside[1] == [5, ["", 1]]
+
+
+def test_links_and_errbacks(system: WaitingSystem, name: str) -> None:
+    linked = waits(system, name).apply_async(link=system.task("note", tag=f"linked-{name}"))
+    ends = waits(system, f"{name}/never", timeout=0.2).apply_async(link_error=system.task("failed"))
+    system.waiting_for(name)
+    system.client.send(name, 1)
+    assert linked.get(timeout=SOON) == 1
+    with pytest.raises(SignalTimeout, match=f"no {name}/never before its deadline"):
+        ends.get(timeout=SOON)
+    until(lambda: f"linked-{name}:1" in system.notes(), system.notes)
+    until(lambda: "failed:SignalTimeout" in system.notes(), system.notes)
+
+
+def test_a_timeout_fails_a_chord_and_can_be_a_value_or_another_signature(system: WaitingSystem, name: str) -> None:
+    header = [waits(system, name, timeout=0.2), system.task("note", 1)]  # a chord of one is a chain, to Celery
+    failing = chord(header, system.task("note"), app=system.app)()
+    value = waits(system, name, timeout=0.2, on_timeout={"late": True}).apply_async()
+    other = waits(system, name, timeout=0.2, on_timeout=system.task("note", 9, tag="instead"))
+    replaced = chain(other, system.task("note", tag="then"), app=system.app)()
+    with pytest.raises(SignalTimeout):
+        failing.get(timeout=SOON)
+    assert value.get(timeout=SOON) == {"late": True}
+    assert replaced.get(timeout=SOON) == ["then", ["instead", 9]]
+
+
+def test_joins(system: WaitingSystem, name: str) -> None:
+    everything = all_of(f"{name}/a", f"{name}/b", timeout=60, app=system.app).apply_async()
+    anything = any_of(f"{name}/b", f"{name}/c", timeout=60, app=system.app).apply_async()
+    nested = k_of(
+        2, f"{name}/a", any_of(f"{name}/x", f"{name}/b"), f"{name}/y", timeout=60, app=system.app
+    ).apply_async()
+    hopeless = all_of(
+        f"{name}/z", waits(system, f"{name}/never", timeout=0.3), timeout=60, app=system.app
+    ).apply_async()
+    system.waiting_for(f"{name}/b", 3)
+    system.waiting_for(f"{name}/z")
+    for letter in "ab":
+        system.client.send(f"{name}/{letter}", letter)
+    assert everything.get(timeout=SOON) == {f"{name}/a": "a", f"{name}/b": "b"}
+    assert anything.get(timeout=SOON) == {f"{name}/b": "b"}
+    assert nested.get(timeout=SOON) == {f"{name}/a": "a", f"{name}/b": "b"}
+    with pytest.raises(SignalTimeout):
+        hopeless.get(timeout=SOON)
+    until(lambda: not system.client.waits(signal=f"{name}/z"), "what is no longer needed to be let go")
+
+
+def test_a_revoked_wait_ends_as_cancelled(system: WaitingSystem, name: str) -> None:
+    task = waits(system, name).apply_async()
+    system.waiting_for(name)
+    system.app.control.revoke(task.id)
+    with pytest.raises(TaskRevokedError):
+        task.get(timeout=SOON)
+    until(lambda: system.client.explain(task.id).state == "processed", system.story)
+    assert system.client.explain(task.id).how == "cancelled"
+
+
+def test_expires_is_an_earlier_deadline(system: WaitingSystem, name: str) -> None:
+    task = waits(system, name, timeout=600).apply_async(expires=1.5)
+    with pytest.raises(SignalTimeout):
+        task.get(timeout=SOON)
+
+
+def test_what_operators_do_with_a_wait(system: WaitingSystem, name: str) -> None:
+    by = {"by": "ann", "reason": "tired of it"}
+    cancelled, released = (waits(system, name).apply_async() for _ in range(2))
+    system.waiting_for(name, 2)
+    before = system.client.explain(released.id).deadline
+    assert system.client.extend(released.id, 60, **by) == before + 60_000
+    system.client.cancel(cancelled.id, **by)
+    system.client.release(released.id, {"from": "ann"}, **by)
+    assert released.get(timeout=SOON) == {"from": "ann"}
+    with pytest.raises(Exception, match="tired of it"):
+        cancelled.get(timeout=SOON)
+
+
+def test_a_signal_from_inside_a_task_goes_on_in_place(system: WaitingSystem, name: str) -> None:
+    waiting = chain(waits(system, name), system.task("note", tag="then"), app=system.app)()
+    system.waiting_for(name)
+    system.task("send", name, 3).apply_async().get(timeout=SOON)
+    assert waiting.get(timeout=SOON) == ["then", 3]
+
+
+def test_many_waits_are_released_and_nothing_is_left(system: WaitingSystem, name: str) -> None:
+    tasks = [waits(system, name).apply_async() for _ in range(150)]
+    system.waiting_for(name, 150)
+    receipt = system.client.send(name, 7, acks=150, level="processed", timeout=60)
+    assert receipt.missing(Progress.PROCESSED) == {}
+    assert [task.get(timeout=SOON) for task in tasks] == [7] * 150
+    store = system.client._store
+    assert store.client.zcard(store.keys.open) == 0
+    until(lambda: store.client.zcard(store.keys.undelivered) == 0, "everything to be processed")
+
+
+def test_a_message_that_nobody_can_read_is_refused_and_registers_nothing(system: WaitingSystem) -> None:
+    task = system.app.send_task("supervision.wait", kwargs={"on": {"signal": "a*b"}}, queue="supervision.waits")
+    with pytest.raises(InvalidWait, match="a name has 1 to 200"):
+        task.get(timeout=SOON)
+    task = system.app.send_task("supervision.wait", kwargs={"off": 1}, queue="supervision.waits")
+    with pytest.raises(InvalidWait, match="nobody here can read"):
+        task.get(timeout=SOON)
+    assert system.client.waits() == []

@@ -1,0 +1,49 @@
+"""Tasks of a user who waits: each leaves a line in ``$PLANT_FOLDER``, so that a test can count its effects."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from celery import shared_task
+
+from supervision import coordinator, send
+
+FOLDER = Path(os.environ["PLANT_FOLDER"])
+
+
+def noted(line: str) -> None:
+    descriptor = os.open(FOLDER / "notes", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    os.write(descriptor, f"{line}\n".encode())
+    os.close(descriptor)
+
+
+@shared_task(name="user.note", ignore_result=False)
+def note(value, tag=""):
+    noted(f"{tag}:{value}")
+    return [tag, value]
+
+
+@shared_task(name="user.failed")
+def failed(_request, error, _traceback):
+    noted(f"failed:{type(error).__name__}")
+
+
+@shared_task(name="user.send", ignore_result=False)
+def sends(name, payload=None):
+    return str(send(name, payload).id)
+
+
+@shared_task(name="user.build", ignore_result=False, acks_late=False)
+@coordinator(lambda name, _how: name)
+def build(name, how):
+    """A coordinator that ends in every way one can."""
+    noted(f"began:{name}")
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "raises":
+        raise RuntimeError("no bricks")
+    deadline = time.monotonic() + 30
+    while how == "hangs" and time.monotonic() < deadline and not (FOLDER / "go").exists():
+        time.sleep(0.05)
+    return name
