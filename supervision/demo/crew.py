@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, list[str]]] = {
     "ticker": [*_WORKER, "-Q", "supervision.ticks,supervision.sweeps", "-n", "ticker@%h", "-c", "2"],
     "collector": [*_WORKER, "-Q", "supervision.collectors", "-n", "collector@%h", "-c", "2"],
     "actor": [*_WORKER, "-Q", "supervision.actions", "-n", "actor@%h", "-c", "4"],
+    "waiter": [*_WORKER, "-Q", "supervision.waits", "-n", "waiter@%h", "-c", "2"],
     "beat-1": ["beat", "--enable-remote-control", "-s", "beat-1"],
     "beat-2": ["beat", "--enable-remote-control", "-s", "beat-2"],
 }

@@ -1,8 +1,8 @@
 """Pool processes that die: their coordinators are known to be dead at once, not after a minute of silence.
 
-With ``task_reject_on_worker_lost`` Celery sends no failure signal for a task whose process was killed, but the pool
-itself notices that the process has ended. A whole worker that is killed cannot notice anything: there the heartbeat
-decides.
+With ``task_reject_on_worker_lost`` Celery sends no failure signal for a task whose process was killed. So a worker of
+ours looks four times a second which processes its pool has, and tells of those that it has no longer. A whole worker
+that is killed cannot notice anything: there the heartbeat decides.
 """
 
 import logging
@@ -12,36 +12,49 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
+EVERY_S = 0.25
+
 _log = logging.getLogger(__name__)
 
+Bury = Callable[[str, str], object]
 
-def install(app: Celery, bury: Callable[[str, str], object]) -> None:
+
+def install(app: Celery, bury: Bury) -> None:
     """Have workers of ``app`` call ``bury`` with the name of each pool process that has ended, and why."""
 
     class Deaths(bootsteps.StartStopStep):
-        """Hears of every process that leaves the pool."""
+        """Looks for processes that have left the pool."""
 
-        requires = ("celery.worker.components:Pool",)
+        requires = ("celery.worker.consumer.tasks:Tasks",)
 
-        def start(self, worker: Any) -> None:
-            """Hang in between the pool and what it calls when a process is down; other pools have no processes."""
-            pool = getattr(worker.pool, "_pool", None)
-            before = getattr(pool, "on_process_down", None)
-            if pool is None or before is None:
-                return
+        def __init__(self, consumer: Any, **kwargs: Any) -> None:
+            self._stop: Callable[[], object] | None = None
+            self._known: frozenset[int] = frozenset()
+            super().__init__(consumer, **kwargs)
 
-            def down(process: Any) -> None:
-                before(process)
-                _tell(bury, process)
+        def start(self, consumer: Any) -> None:
+            """Begin to look; called after each connect."""
+            self._stop = consumer.timer.call_repeatedly(EVERY_S, self.look, (consumer.pool,)).cancel
 
-            pool.on_process_down = down
+        def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it in
+            """Stop looking; called at each loss of the connection and at shutdown."""
+            if self._stop is not None:
+                self._stop()
+                self._stop = None
 
-    app.steps["worker"].add(Deaths)
+        def look(self, pool: Any) -> None:
+            """Tell of those who were there at the last look."""
+            # Only prefork has processes; in other pools there is nobody to miss.
+            there = frozenset(process.pid for process in getattr(getattr(pool, "_pool", None), "_pool", ()))
+            for pid in sorted(self._known - there):
+                _tell(bury, f"{socket.gethostname()}:{pid}")
+            self._known = there
+
+    app.steps["consumer"].add(Deaths)
 
 
-def _tell(bury: Callable[[str, str], object], process: Any) -> None:
-    name, status = f"{socket.gethostname()}:{process.pid}", process.exitcode
+def _tell(bury: Bury, process: str) -> None:
     try:
-        bury(name, f"its pool process ended with status {status}")
+        bury(process, "its pool process has ended")
     except Exception as error:  # noqa: BLE001 # the pool goes on; the heartbeat finds out in a minute
-        _log.warning("coordinators of pool process %s not declared dead: %s", name, error)
+        _log.warning("coordinators of pool process %s not declared dead: %s", process, error)

@@ -21,6 +21,18 @@ STEPS = tuple(
 )
 """Everything that a process of ours can be killed between: taken from the code, so that a new step is in it."""
 
+OF_COORDINATION = frozenset({KINDS.release, KINDS.replace})
+"""Messages that only waits and signals cause."""
+
+
+def of_coordination(step: str) -> bool:
+    """Whether waits and signals go through ``step``; all others are gone through when something is healed."""
+    what = step.split(" ", 1)[1]
+    if what.startswith("publish "):
+        return what.removeprefix("publish ") in OF_COORDINATION
+    return "-- with waits" in scripts.source(what)
+
+
 _run, _send = scripts.Scripts.run, CeleryPublisher.send
 
 

@@ -22,7 +22,13 @@ from supervision.store.store import Store
 TICKS = ("worker", "-Q", "supervision.ticks,supervision.sweeps", "-c", "2")
 LOOKS = ("worker", "-Q", "supervision.collectors", "-c", "2")
 ACTIONS = ("worker", "-Q", "supervision.actions", "-c", "2")
-ALL = ("worker", "-Q", "supervision.ticks,supervision.sweeps,supervision.collectors,supervision.actions", "-c", "4")
+ALL = (
+    "worker",
+    "-Q",
+    "supervision.ticks,supervision.sweeps,supervision.collectors,supervision.actions,supervision.waits",
+    "-c",
+    "4",
+)
 BEAT = ("beat",)
 
 

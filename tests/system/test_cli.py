@@ -734,7 +734,7 @@ def test_doctor_is_content_with_a_system_that_runs(make_store: Callable[..., Emb
     )
     path = os.pathsep.join((str(tmp_path), str(HERE)))
     environment = {"SUPERVISION_STORE_URL": url, "SUPERVISION_IMPORTS": "declared", "PYTHONPATH": path}
-    queues = ",".join(f"supervision.{name}" for name in ("ticks", "sweeps", "collectors", "actions"))
+    queues = ",".join(f"supervision.{name}" for name in ("ticks", "sweeps", "collectors", "actions", "waits"))
     worker = CeleryProcess(
         tmp_path, "tasks", "worker", "-Q", queues, "-c", "2", "-n", "all@test", "-l", "INFO", **environment
     )

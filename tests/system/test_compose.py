@@ -32,7 +32,7 @@ from supervision.server import EmbeddedStore, find_server
 
 BIN = Path(sys.executable).parent
 
-DESIGNED = {"ticker": "ticker", "collector": "collector", "actor": "actor", "beat": "beat-1"}
+DESIGNED = {"ticker": "ticker", "collector": "collector", "actor": "actor", "waiter": "waiter", "beat": "beat-1"}
 """The design's name of a process, and the service that is one."""
 
 STOP_S = 60.0
@@ -41,7 +41,7 @@ STOP_S = 60.0
 OURS = ("celery ", "supervision ")
 """How the commands of our own processes begin."""
 
-KEEPS_ITS_WORK = {"ticker", "collector", "actor"}
+KEEPS_ITS_WORK = {"ticker", "collector", "actor", "waiter"}
 """Services that finish or give back work when they are stopped."""
 
 

@@ -59,7 +59,11 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             running.end()
 
 
-@pytest.mark.parametrize("step", faults.STEPS)
+STEPS = [step for step in faults.STEPS if not faults.of_coordination(step)]
+"""Those of coordination are in `test_every_wait_survives_a_kill`."""
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_kill_at(step: str, system: HealingSystem) -> None:
     before = system.healed_after(0)
     (system.folder / "fired").unlink(missing_ok=True)
@@ -147,4 +151,5 @@ def test_the_steps_are_all_scripts_and_all_publishes() -> None:
         "publish tick",
         "publish sweep",
         "publish look",
+        *(f"publish {kind}" for kind in faults.OF_COORDINATION),
     }

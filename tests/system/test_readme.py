@@ -23,7 +23,7 @@ SAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 FIRST, LAST_LINE = SAMPLES[0].rstrip("\n").rsplit("\n", 1)
 WITH_CHECK = f"{FIRST}\n{SAMPLES[1]}"
 """As the README says: the second sample in place of the first one's last line."""
-QUEUES = "supervision.ticks,supervision.sweeps,supervision.collectors,supervision.actions"
+QUEUES = "supervision.ticks,supervision.sweeps,supervision.collectors,supervision.actions,supervision.waits"
 
 
 @pytest.fixture

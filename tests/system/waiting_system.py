@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from celery import Celery
 from celery_processes import HERE, CeleryProcess, until
+from healing_system import Kept
 
 from supervision.client import Client
 from supervision.server import EmbeddedStore
@@ -31,9 +33,14 @@ class WaitingSystem:
         self.app = Celery("user", broker=self.broker, backend=server.url, set_as_current=False)
         self.app.conf.update(task_default_queue="supervision.actions", result_extended=False)
         self.client = Client(server.url, broker=self.broker)
-        self.worker = self.start_worker()
+        self.kept = Kept("worker", self.start_worker)
         self.beat = CeleryProcess(folder, "tasks", "beat", "-s", str(folder / "beat"), **self.environment)
         self.worker.await_log(r" ready\.")
+
+    @property
+    def worker(self) -> CeleryProcess:
+        """The worker that runs now: one that was killed is started again, as an init system would."""
+        return self.kept.process
 
     @property
     def broker(self) -> str:
@@ -47,6 +54,10 @@ class WaitingSystem:
     def task(self, name: str, *arguments: Any, **named: Any) -> Any:
         """A signature of one of the user's tasks."""
         return self.app.signature(f"user.{name}", args=arguments, kwargs=named)
+
+    def worker_children(self) -> list[psutil.Process]:
+        """The worker's pool processes."""
+        return psutil.Process(self.worker.pid).children()
 
     def notes(self) -> list[str]:
         file = self.folder / "notes"
@@ -63,8 +74,8 @@ class WaitingSystem:
     def end(self) -> None:
         self.client.close()
         self.app.close()
-        for process in (self.beat, self.worker):
-            process.kill_group()
+        self.kept.end()
+        self.beat.kill_group()
 
 
 @contextmanager

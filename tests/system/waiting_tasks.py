@@ -29,9 +29,9 @@ def failed(_request, error, _traceback):
     noted(f"failed:{type(error).__name__}")
 
 
-@shared_task(name="user.send", ignore_result=False)
-def sends(name, payload=None):
-    return str(send(name, payload).id)
+@shared_task(name="user.send", ignore_result=False, acks_late=True)
+def sends(name, payload=None, id=None):  # noqa: A002 # as `send` has it
+    return str(send(name, payload, id=id).id)
 
 
 @shared_task(name="user.build", ignore_result=False, acks_late=False)
@@ -44,6 +44,8 @@ def build(name, how):
     if how == "raises":
         raise RuntimeError("no bricks")
     deadline = time.monotonic() + 30
+    if how == "beats":
+        time.sleep(1)  # two heartbeats of a hasty worker
     while how == "hangs" and time.monotonic() < deadline and not (FOLDER / "go").exists():
         time.sleep(0.05)
     return name

@@ -1,0 +1,217 @@
+"""Kill -9 before and after every script and publish of coordination: each wait still ends, once, with its outcome.
+
+The steps are read from the code, as in `test_every_step_survives_a_kill`: a script or message that nobody provokes here
+fails this file.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import faults
+import pytest
+from celery import chain
+from celery_processes import HERE, until
+from waiting_system import WaitingSystem, running
+
+from supervision import wait_for
+from supervision.client import Client
+from supervision.store import scripts
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
+
+STEPS = [step for step in faults.STEPS if faults.of_coordination(step)]
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaitingSystem]:
+    """One worker for all steps, whose pool processes are killed."""
+    folder = tmp_path_factory.mktemp("waits")
+    environment = {
+        "SUPERVISION_IMPORTS": "faults_installed,waiting_tasks",
+        "FAULT_FOLDER": str(folder),
+        "FAULT_KILLS": "child",
+        **HASTY,
+    }
+    with running(folder, **environment) as found:
+        yield found
+
+
+HASTY = {
+    "SUPERVISION_HEARTBEAT": "0.5",
+    "SUPERVISION_HEARTBEAT_WARNING": "1",
+    "SUPERVISION_HEARTBEAT_CRITICAL": "1.5",
+    "SUPERVISION_HEARTBEAT_DEAD": "2",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_at(step: str, system: WaitingSystem) -> None:
+    (system.folder / "fired").unlink(missing_ok=True)
+    (system.folder / "at").write_text(step)
+    tag = uuid.uuid4().hex
+
+    ends = PROVOKE[step.split(" ", 1)[1]](system, tag)
+
+    until((system.folder / "fired").exists, f"somebody to die {step}; is there a way to provoke it?")
+    until(ends, lambda: f"{step} {tag}: {system.notes()[-5:]} {system.story()}", within=90)
+
+
+def through_a_signal(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A chain over a wait, released by a signal that a task sends: register, release, go on, acknowledge."""
+    chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    system.task("send", tag, 1, id=tag).apply_async()
+    return lambda: noted(system, tag, f"{tag}:1") and settled(system, tag)
+
+
+def through_many(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """More than the script that latches releases itself."""
+    for i in range(8):
+        chain(wait_for(tag, app=system.app, timeout=120), system.task("note", i, tag=tag), app=system.app)()
+    until(lambda: len(system.client.waits(signal=tag)) == 8, lambda: f"8 to wait: {system.story()}")
+    system.client.send(tag, 1)
+    return lambda: settled(system, tag, 8)
+
+
+def through_a_timeout(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    expiring = wait_for(tag, app=system.app, timeout=0.5, on_timeout="late")
+    chain(expiring, system.task("note", tag=tag), app=system.app)()
+    return lambda: noted(system, tag, f"{tag}:late")
+
+
+def through_a_redelivery(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """Ended by a program that can send nothing: the sweep does."""
+    chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    with Client(system.server.url, broker="redis://127.0.0.1:1/0") as mute:
+        mute.send(tag, 1)
+    return lambda: noted(system, tag, f"{tag}:1")
+
+
+def through_an_operator(script: str) -> Callable[[WaitingSystem, str], Callable[[], object]]:
+    """A person asks, dies in the middle, and asks once more."""
+
+    def provoke(system: WaitingSystem, tag: str) -> Callable[[], object]:
+        chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
+        until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+        wait_id = system.client.waits(signal=tag)[0].id
+        asked(system, script, wait_id)
+        asked(system, script, wait_id)
+        if script == "cancel":
+            return lambda: noted(system, tag, f"{tag}:by hand")
+        system.client.send(tag, 1)
+        return lambda: noted(system, tag, f"{tag}:1")
+
+    return provoke
+
+
+ASK = """
+import sys, faults_installed
+from supervision.client import Client
+from supervision.errors import NotFound
+url, script, wait = sys.argv[1:]
+with Client(url) as client:
+    try:
+        if script == "cancel":
+            client.release(wait, "by hand", by="test", reason="now")
+        else:
+            client.extend(wait, 60, by="test", reason="more")
+    except NotFound as error:
+        print(error)
+"""
+
+
+def asked(system: WaitingSystem, script: str, wait_id: str) -> None:
+    environment = {**os.environ, **system.environment, "PYTHONPATH": str(HERE)}
+    command = [sys.executable, "-c", ASK, system.server.url, script, wait_id]
+    subprocess.run(command, env=environment, check=False, capture_output=True)
+
+
+def through_a_death(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A coordinator that is killed in its pool process, and one that expects it."""
+    system.task("build", tag, "hangs").apply_async()
+    until(lambda: known(system, tag), lambda: f"{tag} to register: {system.story()}")
+    chain(
+        wait_for(f"{tag}/done", app=system.app, timeout=120, expects=tag), system.task("note"), app=system.app
+    ).apply_async(link_error=system.task("failed"))
+    until(lambda: system.client.waits(signal=f"{tag}/done"), lambda: f"{tag} to be waited for: {system.story()}")
+    for process in system.worker_children():
+        process.kill()
+    return lambda: not system.client.waits(signal=f"{tag}/done")
+
+
+def through_silence(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A coordinator that registers and never beats."""
+    system.client._store.coordinators.register(tag, kind="process", process=f"nowhere:{tag}", host="nowhere")
+    wait_for(f"{tag}/done", app=system.app, timeout=120, expects=tag).apply_async()
+    return lambda: known(system, tag) == "dead" and not system.client.waits(signal=f"{tag}/done")
+
+
+def through_a_replacement(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    system.client._store.coordinators.register(tag, kind="process", process=f"nowhere:{tag}", host="nowhere")
+    instead = system.task("send", f"{tag}/done", "instead", id=tag)
+    waiting = wait_for(f"{tag}/done", app=system.app, timeout=120, expects=tag, replacement=instead)
+    chain(waiting, system.task("note", tag=tag), app=system.app)()
+    return lambda: noted(system, tag, f"{tag}:instead")
+
+
+def through_a_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A task that is a coordinator, from its first heartbeat to its end."""
+    system.task("build", tag, "beats").apply_async()
+    return lambda: known(system, tag) in {"complete", "dead"}
+
+
+def through_a_sweep(system: WaitingSystem, _tag: str) -> Callable[[], object]:
+    system.client.sweep("cleared", by="test", reason="so that it runs")
+    return lambda: True
+
+
+def known(system: WaitingSystem, name: str) -> str:
+    return next((each.state for each in system.client.coordinators() if each.id == name), "")
+
+
+def noted(system: WaitingSystem, tag: str, line: str) -> bool:
+    """Whether what follows the wait has run; never with another outcome."""
+    found = {note for note in system.notes() if note.startswith(f"{tag}:")}
+    assert found <= {line}
+    return found == {line}
+
+
+def settled(system: WaitingSystem, signal: str, number: int = 1) -> bool:
+    """Whether the signal's receipt says that all is processed."""
+    return system.client.receipt(signal).acknowledged("processed") == number
+
+
+PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
+    "enter": through_a_signal,
+    "send": through_a_signal,
+    "processed": through_a_signal,
+    "release": through_many,
+    "publish release": through_many,
+    "expire": through_a_timeout,
+    "redeliver": through_a_redelivery,
+    "cancel": through_an_operator("cancel"),
+    "extend": through_an_operator("extend"),
+    "register": through_a_task,
+    "beat": through_a_task,
+    "leave": through_a_task,
+    "bury": through_a_death,
+    "mourn": through_silence,
+    "judge": through_silence,
+    "publish replace": through_a_replacement,
+    "clear": through_a_sweep,
+}
+
+
+def test_every_step_of_coordination_has_a_way_to_be_provoked() -> None:
+    assert {step.split(" ", 1)[1] for step in STEPS} == set(PROVOKE)
+
+
+def test_the_steps_are_all_scripts_that_know_waits() -> None:
+    folder = Path(scripts.__file__).with_name("lua")
+    marked = {file.stem for file in folder.glob("*.lua") if "-- with waits" in file.read_text().splitlines()[1]}
+    assert marked == {step.split(" ", 1)[1] for step in STEPS if " publish " not in step}
