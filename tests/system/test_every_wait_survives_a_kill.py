@@ -70,8 +70,8 @@ def through_a_signal(system: WaitingSystem, tag: str) -> Callable[[], object]:
 
 def through_many(system: WaitingSystem, tag: str) -> Callable[[], object]:
     """More than the script that latches releases itself."""
-    for i in range(8):
-        chain(wait_for(tag, app=system.app, timeout=120), system.task("note", i, tag=tag), app=system.app)()
+    for _ in range(8):
+        chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
     until(lambda: len(system.client.waits(signal=tag)) == 8, lambda: f"8 to wait: {system.story()}")
     system.client.send(tag, 1)
     return lambda: settled(system, tag, 8)
@@ -161,8 +161,8 @@ def through_a_replacement(system: WaitingSystem, tag: str) -> Callable[[], objec
 
 def through_a_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
     """A task that is a coordinator, from its first heartbeat to its end."""
-    system.task("build", tag, "beats").apply_async()
-    return lambda: known(system, tag) in {"complete", "dead"}
+    system.task("work", tag).apply_async()
+    return lambda: known(system, tag) == "complete"  # of the last of them, if it was run again
 
 
 def through_a_sweep(system: WaitingSystem, _tag: str) -> Callable[[], object]:

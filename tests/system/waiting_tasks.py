@@ -34,6 +34,14 @@ def sends(name, payload=None, id=None):  # noqa: A002 # as `send` has it
     return str(send(name, payload, id=id).id)
 
 
+@shared_task(name="user.work", ignore_result=False, acks_late=True)
+@coordinator(lambda name: name)
+def work(name):
+    """A coordinator for as long as two heartbeats of a hasty worker."""
+    noted(f"worked:{name}")
+    time.sleep(1)
+
+
 @shared_task(name="user.build", ignore_result=False, acks_late=False)
 @coordinator(lambda name, _how: name)
 def build(name, how):
@@ -44,8 +52,6 @@ def build(name, how):
     if how == "raises":
         raise RuntimeError("no bricks")
     deadline = time.monotonic() + 30
-    if how == "beats":
-        time.sleep(1)  # two heartbeats of a hasty worker
     while how == "hangs" and time.monotonic() < deadline and not (FOLDER / "go").exists():
         time.sleep(0.05)
     return name

@@ -62,11 +62,11 @@ local function arrived(found, name, payload)
   return id, decide_leaf(id, wait, terms, i, 'signalled', name, payload)
 end
 
--- Releases some of those who wait for a signal that stands. Answers {id, message...} of those to go on with.
+-- Releases some of those who waited before the signal's time was over. Answers {id, message...} of those to go on with.
 local function release_some(name, most)
-  local found, answer = latched(name), {}
-  if not found then return answer, 0 end
-  for _, each in ipairs(redis.call('ZRANGE', key('waiters', name), 0, most - 1)) do
+  local found, answer = redis.call('HMGET', key('signal', name), 'until', 'id', 'payload'), {}
+  local before = found[1] or '-inf'
+  for _, each in ipairs(redis.call('ZRANGEBYSCORE', key('waiters', name), '-inf', before, 'LIMIT', 0, most)) do
     local id, mail = arrived(each, name, found[3])
     redis.call('ZREM', key('waiters', name), each)
     if mail then
@@ -74,7 +74,7 @@ local function release_some(name, most)
       answer[#answer + 1] = mail
     end
   end
-  local left = redis.call('ZCARD', key('waiters', name))
+  local left = redis.call('ZCOUNT', key('waiters', name), '-inf', before)
   if left == 0 then redis.call('ZREM', key('releasing'), name) end
   return answer, left
 end

@@ -1,0 +1,348 @@
+"""Waits, signals and coordinators on real servers: each wait ends once, whoever races; nothing is left behind."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lamps import ask
+from waiting import until
+
+from supervision.coordination.liveness import Patience
+from supervision.coordination.signals import Progress
+from supervision.coordination.waits import How, Node, Terms, judged, tree
+from supervision.errors import InvalidWait, NotFound, SignalAlreadySent, Superseded
+from supervision.store.coordinators import Beat
+from supervision.store.store import Store
+from supervision.store.waits import Claimed
+
+MAIL = '{"options":{}}'
+HASTY = Patience(0.05, 0.06, 0.08, 0.16)
+
+
+def enter(store: Store, wait_id: str, *names: str, k: int = 0, **options: Any) -> Claimed:
+    leaves = tuple(Node(signal=name, expects=options.pop("expects", "")) for name in names)
+    on = leaves[0] if len(leaves) == 1 else Node(k=k or len(leaves), of=leaves)
+    mail = {} if "channel" in options else {"mail": MAIL}
+    process = {name: options.pop(name) for name in ("channel", "incarnation") if name in options}
+    return store.waits.enter(wait_id, Terms(on, **{"timeout": 60, **options}), **mail, **process)
+
+
+def send(store: Store, name: str, payload: str = "1", **options: Any) -> Any:
+    said = {"signal_id": uuid.uuid4().hex, "sender": "", "ttl_ms": 60_000, **options}
+    return store.signals.send(name, payload=payload, **said)
+
+
+def claimed(store: Store, wait_id: str) -> Claimed:
+    return store.waits.enter(wait_id, None, resumed=True)
+
+
+def over(store: Store, claim: Claimed, state: str = "processed") -> int:
+    return store.waits.processed([(claim.id, claim.start, state)])
+
+
+def test_a_signal_releases_who_waits_and_passes_who_comes_later(store: Store) -> None:
+    assert enter(store, "w", "s").state == "waiting"
+    (released,) = send(store, "s", '{"v":1}').released
+    assert (released.id, released.state) == ("w", "ended")
+    first, late = claimed(store, "w"), enter(store, "later", "s")
+    for claim in (first, late):
+        assert claim.outcome is not None
+        assert (claim.outcome.how, claim.outcome.payloads) == (How.SIGNALLED, {"s": {"v": 1}})
+        assert over(store, claim) == 1
+    assert store.signals.receipt("s").waiters == {"w": Progress.PROCESSED, "later": Progress.PROCESSED}
+
+
+def test_an_outcome_is_claimed_by_one_at_a_time_and_ended_by_whoever_claimed_it(store: Store) -> None:
+    enter(store, "w", "s")
+    send(store, "s")
+    claim = claimed(store, "w")
+    assert [claimed(store, "w").state, enter(store, "w", "s").state] == ["busy", "busy"]
+    ask(store).hset(store.keys.wait("w"), "lease", 1)
+    again = claimed(store, "w")
+    assert (again.state, again.start) == ("received", 2)
+    assert over(store, claim) == 0, "the first one's lease was over"
+    assert over(store, again) == 1
+    assert claimed(store, "w").state == "processed"
+
+
+def test_a_continuation_that_never_ends_is_poison(store: Store) -> None:
+    enter(store, "w", "s")
+    send(store, "s")
+    for _ in range(5):
+        assert claimed(store, "w").state == "received"
+        ask(store).hset(store.keys.wait("w"), "lease", 1)
+    assert claimed(store, "w").state == "dead_letter"
+    assert ask(store).zrange(store.keys.dead_letters, 0, -1) == [b"wait:w"]
+    assert store.waits.redeliver(10) == []
+
+
+def test_one_signal_of_a_name_and_clear_answers(store: Store) -> None:
+    first = send(store, "s", signal_id="one", sender="ann")
+    assert not first.repeated
+    assert send(store, "s", '"other"', signal_id="one").repeated
+    with pytest.raises(SignalAlreadySent, match="'s' was sent already, as 'one' by ann"):
+        send(store, "s", signal_id="two")
+    assert not send(store, "s", '"new"', signal_id="two", replace=True).repeated
+    assert store.signals.payload("s") == "new"
+    over(store, enter(store, "w", "s"))
+    with pytest.raises(SignalAlreadySent, match="received already"):
+        send(store, "s", signal_id="three", replace=True)
+
+
+def test_a_signal_whose_time_is_over_lets_nobody_pass_and_can_be_sent_again(store: Store) -> None:
+    send(store, "s", ttl_ms=1)
+    until(lambda: enter(store, uuid.uuid4().hex, "s").state == "waiting", what="its time to be over")
+    assert not send(store, "s", '"second"').repeated
+    assert store.signals.payload("s") == "second"
+
+
+def test_a_hundred_senders_latch_one_signal(connect: Callable[[], Store], store: Store) -> None:
+    enter(store, "w", "s")
+    answers = Counter(together(50, connect, lambda each, i: outcome(each, f"id-{i}")))
+    assert answers == {"sent": 1, "refused": 49}
+    (winner,) = [store.signals.receipt("s").id]
+    same = Counter(together(50, connect, lambda each, _i: outcome(each, winner)))
+    assert same == {"same": 50}
+    assert [past.after for past in store.history.since() if past.kind == "signal"] == ["sent"]
+
+
+def outcome(store: Store, signal_id: str) -> str:
+    try:
+        return "same" if send(store, "s", signal_id=signal_id).repeated else "sent"
+    except SignalAlreadySent:
+        return "refused"
+
+
+def together(number: int, connect: Callable[[], Store], do: Callable[[Store, int], Any]) -> list[Any]:
+    """All at once, ten connections."""
+    stores, barrier = [connect() for _ in range(10)], threading.Barrier(10)
+
+    def run(j: int) -> list[Any]:
+        barrier.wait()
+        return [do(stores[j], i) for i in range(j, number, 10)]
+
+    with ThreadPoolExecutor(10) as pool:
+        return [answer for answers in pool.map(run, range(10)) for answer in answers]
+
+
+def raced(connect: Callable[[], Store], number: int) -> Counter[str]:
+    """So many waits of which each signal and each deadline come at the same moment; how they ended."""
+    senders, sweeper, store = [connect(), connect()], connect(), connect()
+    ends: Counter[str] = Counter()
+    for i in range(number):
+        enter(store, f"w{i}", f"s{i}", timeout=0.001)
+        with ThreadPoolExecutor(3) as pool:
+            ended = [
+                *pool.map(lambda each, i=i: _sent(each, i), senders),
+                pool.submit(lambda: sweeper.waits.expire(claim=False)).result(),
+            ]
+        if not store.waits.ended([f"w{i}"]):
+            until(lambda: ended.append(sweeper.waits.expire(claim=False)) or store.waits.ended([f"w{i}"]))  # noqa: B023 # asked at once
+        found = [claim.id for some in ended for claim in some]
+        assert found == [f"w{i}"], "handed on once, by whoever ended it"
+        claim = claimed(store, f"w{i}")
+        assert claim.outcome is not None
+        ends[claim.outcome.how] += over(store, claim)
+    return ends
+
+
+def _sent(store: Store, i: int) -> Sequence[Claimed]:
+    released: Sequence[Claimed] = send(store, f"s{i}", signal_id="same").released
+    return released
+
+
+def test_signal_and_timeout_raced_end_each_wait_once(connect: Callable[[], Store]) -> None:
+    assert sum(raced(connect, 150).values()) == 150
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_signal_and_timeout_raced_ten_thousand_times(connect: Callable[[], Store]) -> None:
+    ends = raced(connect, 10_000)
+    assert sum(ends.values()) == 10_000
+    assert set(ends) == {How.SIGNALLED, How.TIMED_OUT}
+
+
+def test_a_signal_after_the_deadline_loses_however_late_the_sweep_comes(store: Store) -> None:
+    enter(store, "w", "s", timeout=0.001)
+    until(lambda: ask(store).zcount(store.keys.deadlines, 0, store_now(store)) == 1, what="the deadline")
+    send(store, "s")
+    claim = claimed(store, "w")
+    assert claim.outcome is not None
+    assert claim.outcome.how is How.TIMED_OUT
+
+
+def store_now(store: Store) -> int:
+    seconds, micros = ask(store).time()
+    return int(seconds * 1000 + micros // 1000)
+
+
+def test_more_waiters_than_one_script_releases(store: Store) -> None:
+    for i in range(120):
+        enter(store, f"w{i}", "s")
+    sent = send(store, "s")
+    assert (len(sent.released), sent.left) == (4, 116)
+    assert store.signals.releasing(10) == ["s"]
+    ids = [claim.id for claim in sent.released]
+    left = sent.left
+    while left:
+        left, some = store.signals.release("s", claim=False)
+        ids += [claim.id for claim in some]
+    assert sorted(ids) == sorted(f"w{i}" for i in range(120))
+    assert store.signals.releasing(10) == []
+
+
+def test_what_nobody_goes_on_with_is_sent_again_ever_more_seldom(store: Store) -> None:
+    enter(store, "w", "s")
+    send(store, "s")
+    assert store.waits.redeliver(10) == []
+    pauses = []
+    for _ in range(9):
+        ask(store).zadd(store.keys.undelivered, {"w": 1})
+        assert [claim.id for claim in store.waits.redeliver(10)] == ["w"]
+        pauses.append(round((ask(store).zscore(store.keys.undelivered, "w") - store_now(store)) / 1000))
+    assert pauses == [10, 20, 40, 80, 160, 300, 300, 300, 300]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3), max_size=6), st.integers(1, 3), st.integers(1, 2))
+def test_a_join_ends_by_the_rule_of_the_core(store: Store, order: list[int], k: int, inner: int) -> None:
+    tag = uuid.uuid4().hex
+    names = [f"{tag}/{i}" for i in range(4)]
+    leaves = [Node(signal=name) for name in names]
+    on = Node(k=k, of=(leaves[0], leaves[1], Node(k=inner, of=(leaves[2], leaves[3]))))
+    store.waits.enter(tag, Terms(on, timeout=60), mail=MAIL)
+    came: dict[int, bool] = {}
+    for i in order:
+        if i + 1 not in came:
+            send(store, names[i], f'"{i}"')
+            came[i + 1] = True
+        expected = judged(tree(on), came)
+        assert (store.waits.ended([tag]) == [tag]) is (expected is True)
+        if expected:
+            claim = claimed(store, tag)
+            assert claim.outcome is not None
+            assert claim.outcome.payloads == {names[j - 1]: str(j - 1) for j in came}
+            assert over(store, claim) == 1
+            return
+
+
+def test_who_is_expected_must_be_known_and_no_circle_may_close(store: Store) -> None:
+    with pytest.raises(NotFound, match="expects='nobody'"):
+        enter(store, "w", "s", expects="nobody")
+    for name in "abc":
+        store.coordinators.register(name, kind="process", process=f"here:{name}", host="here")
+    enter(store, "1", "from-b", owner="a", expects="b")
+    enter(store, "2", "from-c", owner="b", expects="c")
+    with pytest.raises(
+        InvalidWait, match="c waits for a waits for b waits for c; none of them would ever send 'from-a'"
+    ):
+        enter(store, "3", "from-a", owner="c", expects="a")
+    assert [view.id for view in store.open_waits.all()] == ["1", "2"]
+
+
+def test_a_dead_coordinator_ends_the_waits_that_expect_it_and_keeps_its_own(store: Store) -> None:
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    enter(store, "for-a", "s", expects="a")
+    enter(store, "of-a", "t", owner="a", channel="c", incarnation=incarnation)
+    assert store.coordinators.bury("here:1", "killed") == ["a"]
+    assert store.coordinators.bury("here:1", "killed") == []
+    assert store.coordinators.mourning() == ["a"]
+    left, ended = store.coordinators.mourn("a", claim=False)
+    assert (left, [claim.id for claim in ended], store.coordinators.mourning()) == (0, ["for-a"], [])
+    assert [view.id for view in store.open_waits.all()] == ["of-a"]
+    late = enter(store, "late", "s", expects="a")
+    assert late.outcome is not None
+    assert late.outcome.how is How.DIED
+    assert store.coordinators.beat([Beat("a", incarnation)]) == {"a": "was declared dead"}
+    again = store.coordinators.register("a", kind="process", process="here:2", host="here")
+    assert enter(store, "of-a", "t", owner="a", channel="d", incarnation=again).state == "waiting"
+    with pytest.raises(Superseded):
+        enter(store, "of-a", "t", owner="a", channel="c", incarnation=incarnation)
+
+
+def test_fifty_deaths_in_a_row_are_each_declared_once_by_two_monitors(
+    connect: Callable[[], Store], store: Store
+) -> None:
+    names = [f"c{i}" for i in range(50)]
+    for name in names:
+        store.coordinators.register(name, kind="process", process=f"here:{name}", host="here")
+        enter(store, f"for-{name}", f"{name}/done", expects=name)
+    monitors, died = [connect(), connect()], Counter[str]()
+
+    def judged_by_both() -> bool:
+        with ThreadPoolExecutor(2) as pool:
+            for some in pool.map(lambda each: each.coordinators.judge(HASTY), monitors):
+                died.update(some)
+        return len(died) == len(names)
+
+    until(judged_by_both, what=lambda: f"all to die, not only {len(died)}")
+    assert set(died.values()) == {1}
+    deaths = [
+        past.subject for past in store.history.since(most=2000) if past.kind == "coordinator" and past.after == "dead"
+    ]
+    assert sorted(deaths) == sorted(names)
+
+
+def test_who_beats_lives_and_one_jump_of_the_clock_kills_nobody(store: Store) -> None:
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    ask(store).zadd(store.keys.beats, {"a": store_now(store) - 3_600_000})
+    assert store.coordinators.judge(HASTY) == []
+    assert store.coordinators.get("a").health == "critical"
+    assert store.coordinators.beat([Beat("a", incarnation, "working")]) == {}
+    assert store.coordinators.judge(HASTY) == []
+    assert (store.coordinators.get("a").health, store.coordinators.get("a").doing) == ("healthy", "working")
+
+
+def test_one_that_beats_and_makes_no_progress_is_dead(store: Store) -> None:
+    incarnation = store.coordinators.register("a", kind="task", process="here:1", host="here", progress_s=0.05)
+    until(
+        lambda: (
+            store.coordinators.beat([Beat("a", incarnation)]) == {} and store.coordinators.judge(Patience()) == ["a"]
+        )
+    )
+    assert store.coordinators.get("a").why == "it lives and made no progress in its time"
+
+
+def test_a_replacement_is_decided_once_per_death(store: Store) -> None:
+    store.coordinators.register("a", kind="process", process="here:1", host="here")
+    signature = {"task": "user.again", "args": [], "kwargs": {}}
+    for i in range(3):
+        enter(store, f"w{i}", "s", expects="a", on_death="replace", replacement=signature)
+    store.coordinators.bury("here:1", "killed")
+    store.coordinators.mourn("a", claim=False)
+    entries = [entry.id for entry in store.outbox.unpublished(0) if entry.kind == "replace"]
+    assert len(entries) == 1
+    assert store.coordinators.replacement("a")[1] == entries[0].replace("replace:", "replacement-").replace(":", "-")
+    assert len(store.open_waits.all()) == 3
+    send(store, "s")
+    assert store.open_waits.all() == []
+
+
+def test_nothing_is_left_a_day_after_everything_has_ended(store: Store) -> None:
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    for i in range(5):
+        enter(store, f"w{i}", "s", expects="a")
+    enter(store, "late", "never", timeout=0.001)
+    enter(store, "of-a", "s", "t", owner="a", channel="c", incarnation=incarnation)
+    for name in ("s", "t"):
+        sent = send(store, name, ttl_ms=1)
+        _, more = store.signals.release(name, claim=False)
+        for claim in [*sent.released, *more]:
+            over(store, claimed(store, claim.id))
+    until(lambda: over(store, claimed(store, "late")) or store.waits.expire(claim=False) is None)
+    over(store, enter(store, "of-a", "s", "t", owner="a", channel="c", incarnation=incarnation))
+    store.coordinators.leave("a", incarnation)
+    for registry in (store.keys.signals, store.keys.coordinators):
+        for member in ask(store).zrange(registry, 0, -1):
+            ask(store).zadd(registry, {member: 1})
+    until(lambda: sum(store.waits.clear(100, 1)) == 0, what="all to be forgotten")
+    kept = {store.keys.events, store.keys.counters}
+    left = {key.decode() for key in ask(store).keys(f"{store.keys.events.removesuffix('events')}*")}
+    assert left <= kept

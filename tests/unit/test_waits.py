@@ -1,0 +1,170 @@
+"""What a wait, a signal and liveness must be: tables of what is refused, and the rule of joins."""
+
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervision.coordination.liveness import Patience
+from supervision.coordination.signals import (
+    Progress,
+    Receipt,
+    encoded_payload,
+    valid_level,
+    valid_signal,
+)
+from supervision.coordination.waits import Node, Terms, described, judged, terms, tree, valid_terms, valid_timeout
+from supervision.errors import InvalidDeclaration, InvalidDocument, InvalidWait
+
+
+@pytest.mark.parametrize("name", ["a", "review/epic-1/round-3", "A_b.c:d@e", "x" * 200])
+def test_names_that_are_fine(name: str) -> None:
+    assert valid_signal(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a*", "a?b", "[a]", "a b", "a\n", "\x00", "é", "x" * 201, None, 7, b"a", "a{b}"])
+def test_names_that_are_refused(name: object) -> None:
+    with pytest.raises(InvalidWait, match="a name has 1 to 200 letters"):
+        valid_signal(name)
+
+
+def test_a_name_that_is_too_long_is_told_how_long() -> None:
+    with pytest.raises(InvalidWait, match="of 201 characters"):
+        valid_signal("x" * 201)
+
+
+@pytest.mark.parametrize("payload", [None, 0, 1.5, "text", [1, {"a": None}], {"a": [True]}, "x" * (256 * 1024 - 2)])
+def test_payloads_come_back_as_they_went(payload: Any) -> None:
+    assert msgspec.json.decode(encoded_payload(payload, "s")) == payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        (math.nan, "would be read back as None"),
+        (math.inf, "would be read back as None"),
+        (object(), "cannot be written as JSON"),
+        ({1, 2}.__iter__(), "cannot be written as JSON"),
+        ("x" * (256 * 1024), "262,146 bytes as JSON, at most 262,144 are allowed"),
+    ],
+)
+def test_payloads_that_are_refused(payload: Any, why: str) -> None:
+    with pytest.raises(InvalidDocument, match=why):
+        encoded_payload(payload, "s")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "5", None, True, math.nan, math.inf, 10 * 365 * 86_400, 0.0001])
+def test_timeouts_that_are_refused(seconds: object) -> None:
+    with pytest.raises(InvalidWait, match=r"needs seconds from 0.001 to 2592000 \(30 days\), for example 1800"):
+        valid_timeout(seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 1, 1800.0, 30 * 86_400])
+def test_timeouts_that_are_fine(seconds: float) -> None:
+    assert valid_timeout(seconds) == seconds
+
+
+A, B, C = (Node(signal=name) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("wait", "why"),
+    [
+        (Terms(Node(k=4, of=(A, B, C))), "4 of 3: needs a whole number from 1 to 3"),
+        (Terms(Node(k=0, of=(A,))), "0 of 1: needs"),
+        (Terms(Node(k=2, of=(A, A))), "names the signal 'a' twice"),
+        (Terms(Node()), "needs one signal, or several parts"),
+        (Terms(Node(signal="a", k=1, of=(B,))), "needs one signal, or several parts"),
+        (Terms(Node(signal="a", expects="me"), owner="me"), "me waits for itself"),
+        (Terms(A, on_death="replace"), "on_death='replace' and replacement=None: they go together"),
+        (Terms(A, replacement={"task": "x"}), "they go together"),
+        (Terms(Node(signal="a", within=-1)), "needs seconds from"),
+        (Terms(Node(signal="a", expects="*")), "expects: coordinator '\\*'"),
+        (Terms(Node(k=1, of=tuple(Node(signal=f"s{i}") for i in range(1001)))), "1001 signals; at most 1000"),
+    ],
+)
+def test_waits_that_could_not_work(wait: Terms, why: str) -> None:
+    with pytest.raises(InvalidWait, match=why):
+        valid_terms(wait)
+
+
+def test_nesting_is_bounded() -> None:
+    node = A
+    for _ in range(10):
+        node = Node(k=1, of=(node,))
+    with pytest.raises(InvalidWait, match="nested 11 deep; at most 10"):
+        valid_terms(Terms(node))
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"on": 7}, {"on": {"signal": 1}}, {"on": {"signal": "a"}, "timeout": "x"}, None, []]
+)
+def test_a_foreign_message_is_no_wait(data: object) -> None:
+    with pytest.raises(InvalidWait):
+        terms(data)
+
+
+def test_terms_survive_the_way_through_a_message() -> None:
+    wait = Terms(Node(k=1, of=(A, Node(k=2, of=(B, C)))), timeout=5, carry=True, on_timeout={"value": None}, home="q")
+    assert terms(msgspec.json.decode(msgspec.json.encode(wait))) == wait
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (A, "a"),
+        (Node(k=2, of=(A, B)), "all of a, b"),
+        (Node(k=1, of=(A, B)), "any of a, b"),
+        (Node(k=2, of=(A, B, C)), "2 of a, b, c"),
+        (Node(k=1, of=(A,)), "all of a"),
+        (Node(k=2, of=(A, Node(k=1, of=(B, C)))), "all of a, (any of b, c)"),
+    ],
+)
+def test_how_people_read_it(node: Node, text: str) -> None:
+    assert described(node) == text
+
+
+def nodes() -> st.SearchStrategy[Node]:
+    """Trees whose leaves are numbered apart afterwards: names are unique in a wait."""
+    leaf = st.just(Node(signal="x"))
+
+    def join(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+        parts = st.lists(children, min_size=1, max_size=4)
+        return parts.flatmap(lambda of: st.integers(1, len(of)).map(lambda k: Node(k=k, of=tuple(of))))
+
+    return st.recursive(leaf, join, max_leaves=8)
+
+
+def brute(node: Node, numbers: Any, came: dict[int, bool]) -> tuple[bool, bool]:
+    """Whether ``node`` is true now, and whether it could still be if all that is open came: from the definition."""
+    if not node.of:
+        verdict = came.get(next(numbers))
+        return verdict is True, verdict is not False
+    found = [brute(part, numbers, came) for part in node.of]
+    return sum(now for now, _ in found) >= node.k, sum(could for _, could in found) >= node.k
+
+
+@given(nodes(), st.dictionaries(st.integers(1, 8), st.booleans()))
+def test_a_join_is_decided_as_soon_as_it_can_be_and_no_sooner(node: Node, came: dict[int, bool]) -> None:
+    now, could = brute(node, iter(range(1, 100)), came)
+    assert judged(tree(node), came) is (True if now else None if could else False)
+
+
+def test_a_receipt_knows_who_is_missing() -> None:
+    receipt = Receipt("s", "1", "", 0, 0, 1, {"a": Progress.PROCESSED, "b": Progress.RECEIVED, "c": Progress.DELIVERED})
+    assert (receipt.acknowledged(), receipt.acknowledged(Progress.PROCESSED)) == (2, 1)
+    assert receipt.missing() == {"c": Progress.DELIVERED}
+    assert set(receipt.missing(Progress.PROCESSED)) == {"b", "c"}
+    with pytest.raises(InvalidWait, match="needs 'received' or 'processed'"):
+        valid_level("done")
+
+
+@pytest.mark.parametrize(
+    "times", [(5, 5, 30, 60), (0, 15, 30, 60), (5, 15, 14, 60), (5, 15, 30, 30), (5, 15, 30, 111), (2, 3, 4, 5)]
+)
+def test_liveness_that_contradicts_itself(times: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidDeclaration, match="for example"):
+        Patience(*times)
