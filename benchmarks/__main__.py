@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import events, failover, gate, memory, profile_tick, report, storm, throughput, ticks
+from benchmarks import events, failover, gate, memory, profile_tick, report, storm, throughput, ticks, waits
 from benchmarks.figures import Figure
 from supervision.telemetry import logs
 
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "throughput": throughput,
     "storm": storm,
     "failover": failover,
+    "waits": waits,
 }
 """Each has a docstring that says what it measures, and `measure(quick=...)`. The first three need no worker."""
 
