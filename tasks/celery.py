@@ -32,6 +32,7 @@ FORGOTTEN_EVERY_S = 300.0
 DEADLINES_EVERY_S = 0.5
 """Twice a second: the end of a wait is announced within a second of its deadline, and going on takes time, too."""
 UNDELIVERED_EVERY_S = 5.0
+MAIL_EVERY_S = 1.0
 CLEARED_EVERY_S = 300.0
 
 
@@ -61,6 +62,7 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, DEADLINES_EVERY_S, publish.SWEEP, "deadlines")
     _every(sender, UNDELIVERED_EVERY_S, publish.SWEEP, "undelivered")
     _every(sender, settings.read(sender.conf).patience.heartbeat, publish.SWEEP, "liveness")
+    _every(sender, MAIL_EVERY_S, publish.SWEEP, "mail")
     _every(sender, CLEARED_EVERY_S, publish.SWEEP, "cleared")
 
 

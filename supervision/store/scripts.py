@@ -15,7 +15,10 @@ from supervision.store.connection import translated
 
 _FOLDER = files("supervision.store") / "lua"
 _PRELUDE = "prelude"
-_OF_WAITS = ("prelude_waits", "prelude_leaves", "prelude_claims", "prelude_begin", "prelude_deaths")
+_OF_WAITS = (
+    *("prelude_waits", "prelude_leaves", "prelude_claims", "prelude_mail", "prelude_batches"),
+    *("prelude_begin", "prelude_deaths"),
+)
 
 NAMES: tuple[str, ...] = tuple(
     sorted(

@@ -1,0 +1,90 @@
+"""Handing a mailbox's messages to its handler: a Celery task of the user's, with links of ours that tell how it ended.
+
+How it works:
+- A batch is claimed by a script, and its call published with a task id of this hand-over. A message of ours that comes
+  twice, because its process was killed in between, publishes the same call again.
+- The handler's link says that the batch was handled, and goes on with the next one in the same run; its errback says
+  that it failed, and the store pauses. A call of which neither is heard is made again when its time is over.
+- What is heard of an older hand-over changes nothing.
+"""
+
+from typing import Any
+
+import structlog
+from celery import Celery, Signature, current_app
+
+from supervision.documents import told
+from supervision.engine.resuming import QUEUE
+from supervision.mailing import Mailing
+from supervision.store.mailboxes import Batch
+
+HANDLED = "supervision.mail_handled"
+FAILED = "supervision.mail_failed"
+
+_EXCEPTION = 1
+_NEW_STYLE = 5
+"""Arguments of ours when Celery calls an errback with request, exception and traceback before them."""
+
+_log = structlog.get_logger("supervision")
+
+
+def hand_over(mailing: Mailing, mailbox: str, claimer: str) -> str:
+    """Call the handler with the next messages; answers the id of that task, empty if there is nothing to do."""
+    return _go_on(mailing, mailing.mailboxes.hand_over(mailbox, claimer))
+
+
+def handled(mailing: Mailing, mailbox: str, token: str, claimer: str) -> str:
+    """Say that a batch was handled, and call the handler with the next; answers the id of that task."""
+    _, following = mailing.mailboxes.handled(mailbox, token, claimer)
+    return _go_on(mailing, following)
+
+
+def failed(mailing: Mailing, said: tuple[Any, ...]) -> bool:
+    """Say that a batch failed, as an errback is told it; answers whether this was news."""
+    mailbox, token = said[-2:]
+    why = told(said[_EXCEPTION]) if len(said) == _NEW_STYLE else "its handler failed; the worker's log says why"
+    return mailing.failed(mailbox, token, why)
+
+
+def _go_on(mailing: Mailing, batch: Batch | None) -> str:
+    if batch is None:
+        return ""
+    try:
+        return _call(current_app, batch)
+    except Exception as error:  # noqa: BLE001 # a broker that is gone, a queue without rights: tried again, uncounted
+        _log.warning("handler_not_called", mailbox=batch.mailbox, error=told(error))
+        mailing.failed(batch.mailbox, batch.token, f"its handler could not be called: {told(error)}", counted=False)
+        return ""
+
+
+def _call(app: Celery, batch: Batch) -> str:
+    handler = batch.handler or {}
+    payloads = [message.payload for message in batch.messages]
+    call = app.signature(handler["signature"]).clone(args=(payloads if batch.at_once > 1 else payloads[0],))
+    call.link(_told(app, HANDLED, batch))
+    call.link_error(_told(app, FAILED, batch))
+    options: dict[str, Any] = {"task_id": f"mail-{batch.mailbox}-{batch.token}", "ignore_result": True}
+    if handler["home"] and "queue" not in call.options and call.task not in app.tasks:
+        options["queue"] = handler["home"]
+    headers = {**(call.options.get("headers") or {}), **_headers(batch)}
+    call.apply_async(headers=headers, add_to_parent=False, **options)
+    return str(options["task_id"])
+
+
+def _told(app: Celery, task: str, batch: Batch) -> "Signature[Any]":
+    return app.signature(
+        task,
+        args=(batch.mailbox, batch.token),
+        options={"queue": QUEUE, "ignore_result": True},
+        immutable=task == HANDLED,
+    )
+
+
+def _headers(batch: Batch) -> dict[str, Any]:
+    return {
+        "mailbox": batch.mailbox,
+        "message_ids": [message.id for message in batch.messages],
+        "senders": [message.sender for message in batch.messages],
+        "put_at": [message.at for message in batch.messages],
+        "attempts": [message.attempt for message in batch.messages],
+    }

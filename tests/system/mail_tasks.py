@@ -1,0 +1,40 @@
+"""What the workers of the mailbox tests know: handlers that note what they get, and one that waits to be killed."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Task, shared_task
+
+
+def _note(line: Any) -> None:
+    descriptor = os.open(Path(os.environ["PLANT_FOLDER"]) / "handled", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    os.write(descriptor, f"{json.dumps(line)}\n".encode())
+    os.close(descriptor)
+
+
+@shared_task(name="mail_tasks.note", bind=True)
+def note(self: "Task[Any, Any]", payload: Any, tag: str) -> None:
+    """Note what came, and what its headers say of it."""
+    headers = self.request.headers or {}
+    _note([tag, payload, headers["mailbox"], headers["message_ids"], headers["attempts"]])
+
+
+@shared_task(name="mail_tasks.break_on", bind=True)
+def break_on(self: "Task[Any, Any]", payload: Any, poison: Any) -> None:
+    """Note what came, and raise on poison."""
+    _note(["break_on", payload, self.request.headers["attempts"]])
+    if payload == poison:
+        raise ValueError(f"{payload} is poison")
+
+
+# Acknowledged early, so that Celery has forgotten it when its process is killed.
+@shared_task(name="mail_tasks.hang_on", bind=True, acks_late=False)
+def hang_on(self: "Task[Any, Any]", payload: Any, which: Any) -> None:
+    """Note what came and who has it; wait to be killed at the first attempt with ``which``."""
+    attempts = self.request.headers["attempts"]
+    _note(["hang_on", payload, attempts, os.getpid()])
+    if payload == which and attempts == [1]:
+        time.sleep(300)
