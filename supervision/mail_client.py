@@ -97,7 +97,7 @@ class Mailbox:
             Conflict: the mailbox has a handler, which gets the messages.
         """
         most, lease_ms = valid_number(n, "n", MOST_AT_ONCE), valid_lease(lease)
-        deadline = time.monotonic() + _valid_wait(wait)
+        deadline = time.monotonic() + valid_wait(wait)
         while True:
             batch = self._store.take(self.name, uuid.uuid4().hex, most, lease_ms)
             left = deadline - time.monotonic()
@@ -157,7 +157,8 @@ class Mailed:
         return Mailbox(name, self._mailing)
 
 
-def _valid_wait(seconds: object) -> float:
+def valid_wait(seconds: object) -> float:
+    """``seconds`` if somebody can wait so long for a message, else `InvalidWait`."""
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds <= MAX_TIMEOUT_S:
         return float(seconds)
     raise InvalidWait(f"wait={shown(seconds)}: needs seconds from 0 to {MAX_TIMEOUT_S:.0f} (30 days)")

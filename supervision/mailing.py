@@ -62,6 +62,12 @@ class Mailing:
             self.mailboxes.arrange(valid_mailbox(mailbox), handler=handler, at_once=together, timeout_ms=timeout_ms)
         )
 
+    def begun(self, mailbox: str, token: str, retries: int) -> str:
+        """Say that a call of the handler begins; answers ``ours`` if it may, else why not."""
+        word, sent = self.mailboxes.begun(mailbox, token, retries)
+        self._publish(sent)
+        return word
+
     def failed(self, mailbox: str, token: str, why: str, *, counted: bool = True) -> bool:
         """Say that a batch was not handled; answers whether this was news."""
         news, sent = self.mailboxes.failed(mailbox, token, why, counted=counted)

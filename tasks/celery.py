@@ -4,16 +4,26 @@ Beat's entries are made from the declared supervisors, so that nothing has to be
 """
 
 import traceback
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init
 
 from supervision import settings
-from supervision.engine import deaths, publish, revoking, steps, transport
+from supervision.engine import deaths, mailing, publish, revoking, steps, transport
 from tasks import speaking, wiring
 
 transport.install()
-app = Celery("tasks")
+
+
+class Handling(mailing.Handling):
+    """The class of all tasks here: any of them may be the handler of a mailbox in the store of this process."""
+
+    abstract = True
+    mailing = staticmethod(wiring.mailing)
+
+
+app: "Celery[Any]" = Celery("tasks", task_cls=Handling)
 app.config_from_object("celeryconfig")
 steps.install(app)
 revoking.install(app, wiring.cancel_revoked, wiring.thrown_away)

@@ -6,15 +6,21 @@ How it works:
 - The handler's link says that the batch was handled, and goes on with the next one in the same run; its errback says
   that it failed, and the store pauses. A call of which neither is heard is made again when its time is over.
 - What is heard of an older hand-over changes nothing.
+- Where the handler's app has `Handling` as its class of tasks, as ours has, a call says when it begins. One that is out
+  of date then does not run; one that the broker brings again, because it has killed its process, counts as a failure
+  (Celery alone would run it again at once, for ever); and time in a queue without workers costs no attempt.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery import Celery, Signature, current_app
+from celery import Celery, Signature, Task, current_app
+from celery.exceptions import Ignore
 
 from supervision.documents import told
 from supervision.engine.resuming import QUEUE
+from supervision.errors import StoreUnavailable
 from supervision.mailing import Mailing
 from supervision.store.mailboxes import Batch
 
@@ -26,6 +32,29 @@ _NEW_STYLE = 5
 """Arguments of ours when Celery calls an errback with request, exception and traceback before them."""
 
 _log = structlog.get_logger("supervision")
+
+
+class Handling(Task):  # type: ignore[type-arg] # celery-types makes it generic, Celery does not
+    """The class of an app's tasks, any of which may be a handler; ``mailing`` answers the use cases of this process."""
+
+    abstract = True
+    mailing: Callable[[], Mailing]
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Leave by `Ignore` where this run is the call of a handler and may not be."""
+        super().before_start(task_id, args, kwargs)
+        headers = self.request.headers or {}
+        if "mail_token" not in headers:
+            return
+        mailbox, token = headers["mailbox"], headers["mail_token"]
+        try:
+            word = type(self).mailing().begun(mailbox, token, self.request.retries)
+        except StoreUnavailable as error:  # then it may run twice, which is better than not at all
+            _log.warning("handler_not_checked", mailbox=mailbox, error=str(error))
+            return
+        if word != "ours":
+            _log.warning("handler_not_run", mailbox=mailbox, task_id=task_id, why=word)
+            raise Ignore
 
 
 def hand_over(mailing: Mailing, mailbox: str, claimer: str) -> str:
@@ -83,6 +112,7 @@ def _told(app: Celery, task: str, batch: Batch) -> "Signature[Any]":
 def _headers(batch: Batch) -> dict[str, Any]:
     return {
         "mailbox": batch.mailbox,
+        "mail_token": batch.token,
         "message_ids": [message.id for message in batch.messages],
         "senders": [message.sender for message in batch.messages],
         "put_at": [message.at for message in batch.messages],

@@ -90,6 +90,14 @@ class Mailboxes:
         theirs, *following = self._scripts.run("handled", self._first, [mailbox, token, claimer])
         return int(theirs), _batch(mailbox, following)
 
+    def begun(self, mailbox: str, token: str, retries: int) -> tuple[str, tuple[Entry, ...]]:
+        """Say that a call of the handler begins; answers whether it may (``ours``), and what is to be sent.
+
+        ``stale`` is one that was handed over again since, ``again`` one whose process was killed before its end.
+        """
+        word, entry = self._scripts.run("begun", self._first, [mailbox, token, retries])
+        return word.decode(), entries([entry])
+
     def done(self, mailbox: str, token: str, ids: Sequence[str]) -> None:
         """Say that a process has handled these of a batch; `Superseded` if its lease was over."""
         theirs, *_ = self._scripts.run("handled", self._first, [mailbox, token, "", *ids])

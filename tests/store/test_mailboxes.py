@@ -1,5 +1,6 @@
 """Mailboxes as stored, through the use cases: order, one batch at a time, what comes again, and what never does."""
 
+import asyncio
 import threading
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 from celery import signature
 from lamps import Post, ask, counter, now, past
 
+from supervision import aio
 from supervision.coordination.mailboxes import MOST_ATTEMPTS, Message
 from supervision.errors import Conflict, InvalidDocument, InvalidWait, MailboxFull, NotFound, Superseded
 from supervision.mail_client import Mailbox
 from supervision.runtime import SWEEPS, Runtime
+from supervision.server import EmbeddedStore
 from supervision.store.mailboxes import DAY_MS, KEEP_DEAD_MS, KEEP_HANDLER_MS
 from supervision.store.store import Store
 from supervision.store.sweeps import Sweeps
@@ -201,6 +204,18 @@ def test_what_comes_again_comes_alone_so_that_poison_takes_no_other_one_with_it(
     ]
 
 
+def test_what_came_later_is_not_handed_over_with_what_comes_again(box: Mailbox, store: Store) -> None:
+    filled(box, 1)
+    box.failed(*box.take(3))
+    filled(box, 2, start=1)
+    let_time_pass(store, box)
+    taken = []
+    while messages := box.take(3):
+        taken.append(payloads(messages))
+        box.done(*messages)
+    assert taken == [[0], [1, 2]]
+
+
 def test_a_failure_pauses_longer_each_time(box: Mailbox, store: Store) -> None:
     filled(box, 2)
     pauses = []
@@ -364,12 +379,15 @@ def test_whoever_was_killed_with_a_batch_in_hand_gets_it_again(box: Mailbox, sto
     assert [message.attempt for message in following.messages] == [1]
 
 
-def test_a_handler_gets_what_others_may_not_take(box: Mailbox) -> None:
+def test_a_handler_gets_what_others_may_not_take(box: Mailbox, store: Store, runtime: Runtime) -> None:
     box.handle(HANDLER)
     filled(box, 1)
     with pytest.raises(Conflict, match="has a handler"):
         box.take()
     box.handle(None)
+    assert SWEEPS["mail"](runtime) == 0
+    let_time_pass(store, box)
+    assert SWEEPS["mail"](runtime) == 0  # nobody is sent for any more
     assert payloads(box.take()) == [0]
 
 
@@ -428,16 +446,74 @@ def test_a_handler_that_fails_pauses_and_goes_on(box: Mailbox, store: Store, run
 
 
 def test_a_handler_that_could_not_be_called_costs_no_attempt(box: Mailbox, store: Store, runtime: Runtime) -> None:
-    box.handle(HANDLER)
-    filled(box, 1)
+    box.handle(HANDLER, at_once=2)
+    filled(box, 2)
     for _ in range(2 * MOST_ATTEMPTS):
-        batch = store.mailboxes.hand_over(box.name, "task")
-        assert batch is not None
-        assert batch.messages[0].attempt == 1
-        runtime.mail.failed(box.name, batch.token, "no broker", counted=False)
+        token, messages = handed_over(store, box)
+        assert messages == [(0, 1), (1, 1)]
+        runtime.mail.failed(box.name, token, "no broker", counted=False)
         assert store.mailboxes.hand_over(box.name, "task") is None
         let_time_pass(store, box)
         SWEEPS["mail"](runtime)
+
+
+def handed_over(store: Store, box: Mailbox) -> tuple[str, list[tuple[Any, int]]]:
+    """The token of a call of the handler, and payloads and attempts in it."""
+    batch = store.mailboxes.hand_over(box.name, "task")
+    assert batch is not None
+    return batch.token, [(message.payload, message.attempt) for message in batch.messages]
+
+
+def test_a_call_that_is_brought_again_after_its_process_was_killed_counts_as_a_failure(
+    box: Mailbox, store: Store, runtime: Runtime
+) -> None:
+    box.handle(HANDLER)
+    filled(box, 2)
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        token, messages = handed_over(store, box)
+        assert messages == [(0, attempt)]
+        said = [runtime.mail.begun(box.name, token, 0) for _ in range(3)]
+        assert said == ["ours", "again", "stale"]
+        let_time_pass(store, box)
+        SWEEPS["mail"](runtime)
+    assert [dead.why for dead in box.dead_letters()] == ["the process that handled it was killed"]
+    assert handed_over(store, box)[1] == [(1, 1)]
+
+
+def test_a_retry_of_celerys_own_is_the_same_call(box: Mailbox, store: Store, runtime: Runtime) -> None:
+    box.handle(HANDLER)
+    filled(box, 1)
+    token, _ = handed_over(store, box)
+    assert [runtime.mail.begun(box.name, token, retries) for retries in (0, 1, 2)] == ["ours"] * 3
+
+
+def test_a_queue_without_workers_costs_no_attempt_where_workers_say_when_they_begin(
+    box: Mailbox, store: Store, runtime: Runtime
+) -> None:
+    box.handle(HANDLER, at_once=2)
+    filled(box, 3)
+    token, _ = handed_over(store, box)
+    assert runtime.mail.begun(box.name, token, 0) == "ours"
+    let_time_pass(store, box)
+    SWEEPS["mail"](runtime)
+    assert runtime.mail.begun(box.name, handed_over(store, box)[0], 0) == "ours"
+    assert runtime.mail.begun(box.name, token, 0) == "stale"  # the copy that was handed over first
+    let_time_pass(store, box)
+    SWEEPS["mail"](runtime)
+    for _ in range(2 * MOST_ATTEMPTS):  # in which nobody comes
+        assert handed_over(store, box)[1] == [(0, 3)]
+        let_time_pass(store, box)
+        SWEEPS["mail"](runtime)
+    assert box.dead_letters() == []
+
+
+def test_the_time_of_a_call_begins_with_it(box: Mailbox, store: Store, runtime: Runtime) -> None:
+    box.handle(HANDLER, timeout=100)
+    filled(box, 1)
+    token, _ = handed_over(store, box)
+    ask(store).zadd(store.keys.mail_due, {box.name: now(store) + 5_000})
+    runtime.mail.begun(box.name, token, 0)
+    assert ask(store).zscore(store.keys.mail_due, box.name) > now(store) + 90_000
 
 
 def test_a_handler_is_news_once(box: Mailbox, store: Store) -> None:
@@ -507,3 +583,19 @@ def test_a_dead_letter_is_kept_for_a_week(box: Mailbox, store: Store, runtime: R
     SWEEPS["cleared"](runtime)
     assert box.dead_letters() == []
     assert past(store, "mailbox")[-1] == (box.name, "dead_letter", "discarded")
+
+
+def test_an_asyncio_program_has_the_same(server: EmbeddedStore, namespace: str) -> None:
+    async def program() -> list[Any]:
+        async with aio.Client(server.url, namespace=namespace) as client:
+            box, seen = client.mailbox("review"), []
+            waiting = asyncio.create_task(box.take(wait=60))
+            await asyncio.sleep(0)  # it looks first, and finds nothing
+            await box.put(1, id="m-1")
+            (message,) = await waiting
+            await box.failed(message, reason="not now")
+            async with box.taking(wait=60) as messages:
+                seen += payloads(messages)
+            return [*seen, await box.depth()]
+
+    assert asyncio.run(program()) == [1, 0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ def break_on(self: "Task[Any, Any]", payload: Any, poison: Any) -> None:
         raise ValueError(f"{payload} is poison")
 
 
+@shared_task(name="mail_tasks.break_once", bind=True)
+def break_once(self: "Task[Any, Any]", payload: Any, tag: str, which: Any) -> None:
+    """Note what came, and raise at the first attempt with ``which``."""
+    _note([tag, payload])
+    if payload == which and self.request.headers["attempts"] == [1]:
+        raise ValueError("once")
+
+
 # Acknowledged early, so that Celery has forgotten it when its process is killed.
 @shared_task(name="mail_tasks.hang_on", bind=True, acks_late=False)
 def hang_on(self: "Task[Any, Any]", payload: Any, which: Any) -> None:
@@ -38,3 +47,11 @@ def hang_on(self: "Task[Any, Any]", payload: Any, which: Any) -> None:
     _note(["hang_on", payload, attempts, os.getpid()])
     if payload == which and attempts == [1]:
         time.sleep(300)
+
+
+@shared_task(name="mail_tasks.die_on", bind=True)
+def die_on(self: "Task[Any, Any]", payload: Any, poison: Any) -> None:
+    """Note what came, and kill its own process on poison."""
+    _note(["die_on", payload, self.request.headers["attempts"]])
+    if payload == poison:
+        os.kill(os.getpid(), signal.SIGKILL)

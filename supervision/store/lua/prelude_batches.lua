@@ -14,17 +14,10 @@ local function told_batch(mailbox, box, ids)
   return answer
 end
 
--- Those at the head; one that was tried before comes alone, so that poison takes no other one with it.
+-- Those at the head, where all are that were tried before. One of these comes alone: poison takes no other one with it.
 local function head(mailbox, most)
-  local ids, some = redis.call('ZRANGE', key('mail', mailbox), 0, most - 1), {}
-  if #ids == 0 then return some end
-  local tries = redis.call('HMGET', key('tries', mailbox), unpack(ids))
-  for i, id in ipairs(ids) do
-    if tries[i] and i > 1 then return some end
-    some[i] = id
-    if tries[i] then return some end
-  end
-  return some
+  local ids = redis.call('ZRANGE', key('mail', mailbox), 0, most - 1)
+  return ids[1] and redis.call('HEXISTS', key('tries', mailbox), ids[1]) == 1 and {ids[1]} or ids
 end
 
 local function hand_over(mailbox, box, most, lease_ms, claimer)
@@ -73,4 +66,11 @@ local function fail_batch(mailbox, box, why, counted, pausing)
   if most == 0 or not pausing then return call_handler(mailbox) end
   redis.call('HSET', key('mailbox', mailbox), 'state', 'paused')
   redis.call('ZADD', mail_due, text(now + math.min(60000, 1000 * 2 ^ (most - 1))), mailbox)
+end
+
+-- Its time is over. A call that never began costs no attempt, where workers say when one begins: its queue has none.
+local function time_over(mailbox, box)
+  local begun = string.match(box.begun or '', '^(%d+):') == box.token
+  local why = 'no end within ' .. box.lease_ms .. ' ms; its process died or it takes longer'
+  return fail_batch(mailbox, box, why, begun or not box.watched, false)
 end

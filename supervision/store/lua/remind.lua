@@ -14,7 +14,7 @@ end
 for _, mailbox in ipairs(found) do
   local box, entry = hash(key('mailbox', mailbox)), nil
   if box.state == 'handed' then
-    entry = fail_batch(mailbox, box, 'no end within ' .. box.lease_ms .. ' ms; its process died or it takes longer', true, false)
+    entry = time_over(mailbox, box)
   elseif box.state == 'called' then
     entry = called_again(mailbox, box)
   else

@@ -10,7 +10,7 @@ if box.state == 'handed' and box.claimer == claimer then return told_batch(mailb
 if box.state and box.state ~= 'called' then
   local due = tonumber(redis.call('ZSCORE', mail_due, mailbox))
   if due and due > now then return {} end
-  if box.state == 'handed' then fail_batch(mailbox, box, 'no end within ' .. box.lease_ms .. ' ms', true, false) end
+  if box.state == 'handed' then time_over(mailbox, box) end
 end
 return hand_over(mailbox, box, most > 0 and most or tonumber(box.at_once),
   most > 0 and tonumber(ARGV[4]) or tonumber(box.timeout_ms), claimer)
