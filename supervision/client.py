@@ -25,7 +25,7 @@ from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
 from supervision.events_client import Following
 from supervision.listening import Listener
-from supervision.mail_client import Mailbox, Mailed
+from supervision.mail_client import Mailbox, Mailed, sending
 from supervision.mailing import Mailing
 from supervision.model import Reservation
 from supervision.order_terms import line, request
@@ -113,7 +113,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(settings.for_celery(broker_url), app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
-        self._mailing = Mailing(self._store.mailboxes, self._reaching.publish)
+        self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = settings.read(app.conf if app else {}).heartbeat
         self._listener = Listener(self._url, self._store.keys.channel, self._store.waits)
         self._heart = Heart(self._store.coordinators, self._heartbeat)

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from supervision.errors import InvalidWait
 from supervision.mailing import Mailing, valid_mailbox
 from supervision.model import shown
 from supervision.order_terms import line
+from supervision.store.outbox import Entry, Outbox
 
 TAKE_POLL_S: Final = 0.1
 """Seconds between two looks into an empty mailbox by somebody who waits for a message."""
@@ -75,7 +76,7 @@ class Mailbox:
 
         Args:
             signature: of one task; it says in which queue, and its own limits hold.
-            at_once: messages in one call, 1 to 500.
+            at_once: messages in one call, 1 to 200, and 1 MiB together.
             timeout: seconds after which a call that has not ended, waiting in its queue included, is made again.
 
         Raises:
@@ -89,7 +90,7 @@ class Mailbox:
         Who does not say `done` or `failed` within ``lease`` seconds has them handed over again, to whoever takes then.
 
         Args:
-            n: 1 to 500; messages that come again come alone.
+            n: 1 to 200, and 1 MiB together; messages that come again come alone.
             lease: seconds.
             wait: seconds to wait for a message.
 
@@ -145,6 +146,16 @@ class Mailbox:
     def discard(self, message_id: str, *, by: str, reason: str) -> None:
         """Remove a dead letter; `NotFound` if there is none."""
         self._store.discard(self.name, message_id, why=line(reason, "reason"), by=line(by, "by"))
+
+
+def sending(publish: Callable[[Iterable[Entry]], list[Entry]], outbox: Outbox) -> Callable[[Iterable[Entry]], None]:
+    """What sends entries and forgets those that were taken. Without any it does nothing: it would load Celery."""
+
+    def send(entries: Iterable[Entry]) -> None:
+        if waiting := list(entries):
+            outbox.published(publish(waiting))
+
+    return send
 
 
 class Mailed:

@@ -85,7 +85,7 @@ class Mailing:
             found, sent = self.mailboxes.remind(MOST_PER_SLICE)
             self._publish(sent)
             handled += found
-            if found < MOST_PER_SLICE:
+            if not found:
                 break
         return handled
 

@@ -28,6 +28,7 @@ app.config_from_object("celeryconfig")
 steps.install(app)
 revoking.install(app, wiring.cancel_revoked, wiring.thrown_away)
 deaths.install(app, wiring.bury)
+mailing.install(wiring.mailing)
 speaking.install(app)
 
 EXPIRES_S = 900.0

@@ -8,14 +8,15 @@ How it works:
 - What is heard of an older hand-over changes nothing.
 - Where the handler's app has `Handling` as its class of tasks, as ours has, a call says when it begins. One that is out
   of date then does not run; one that the broker brings again, because it has killed its process, counts as a failure
-  (Celery alone would run it again at once, for ever); and time in a queue without workers costs no attempt.
+  (Celery alone would run it again at once, for ever); time in a queue without workers costs no attempt; and whoever
+  ran it goes on with the next batch in place of the link, which saves a way through the broker.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery import Celery, Signature, Task, current_app
+from celery import Celery, Signature, Task, current_app, signals
 from celery.exceptions import Ignore
 
 from supervision.documents import told
@@ -55,6 +56,27 @@ class Handling(Task):  # type: ignore[type-arg] # celery-types makes it generic,
         if word != "ours":
             _log.warning("handler_not_run", mailbox=mailbox, task_id=task_id, why=word)
             raise Ignore
+        self.request.callbacks = [link for link in self.request.callbacks or () if link["task"] != HANDLED]
+        vars(self.request)["mail_in_place"] = True
+
+
+def install(mailing: Callable[[], Mailing]) -> None:
+    """Have this process go on with the next batch where a handler has ended well. Idempotent."""
+
+    def succeeded(sender: Any, **_signal: Any) -> None:
+        if getattr(sender.request, "mail_in_place", False):
+            _ended_well(mailing, sender.request)
+
+    signals.task_success.connect(succeeded, weak=False, dispatch_uid="supervision.mailing")
+
+
+def _ended_well(mailing: Callable[[], Mailing], request: Any) -> None:
+    mailbox, token = request.headers["mailbox"], request.headers["mail_token"]
+    try:
+        handled(mailing(), mailbox, token, str(request.id))
+    except StoreUnavailable as error:
+        _log.warning("handled_not_heard", mailbox=mailbox, error=str(error))
+        _heard(current_app, HANDLED, mailbox, token).apply_async(add_to_parent=False)
 
 
 def hand_over(mailing: Mailing, mailbox: str, claimer: str) -> str:
@@ -90,20 +112,21 @@ def _call(app: Celery, batch: Batch) -> str:
     handler = batch.handler or {}
     payloads = [message.payload for message in batch.messages]
     call = app.signature(handler["signature"]).clone(args=(payloads if batch.at_once > 1 else payloads[0],))
-    call.link(_told(app, HANDLED, batch))
-    call.link_error(_told(app, FAILED, batch))
-    options: dict[str, Any] = {"task_id": f"mail-{batch.mailbox}-{batch.token}", "ignore_result": True}
+    call.link(_heard(app, HANDLED, batch.mailbox, batch.token))
+    call.link_error(_heard(app, FAILED, batch.mailbox, batch.token))
+    task_id = f"mail-{batch.mailbox}-{batch.token}"
+    options: dict[str, Any] = {"task_id": task_id, "root_id": task_id, "ignore_result": True}
     if handler["home"] and "queue" not in call.options and call.task not in app.tasks:
         options["queue"] = handler["home"]
     headers = {**(call.options.get("headers") or {}), **_headers(batch)}
     call.apply_async(headers=headers, add_to_parent=False, **options)
-    return str(options["task_id"])
+    return task_id
 
 
-def _told(app: Celery, task: str, batch: Batch) -> "Signature[Any]":
+def _heard(app: Celery, task: str, mailbox: str, token: str) -> "Signature[Any]":
     return app.signature(
         task,
-        args=(batch.mailbox, batch.token),
+        args=(mailbox, token),
         options={"queue": QUEUE, "ignore_result": True},
         immutable=task == HANDLED,
     )

@@ -134,10 +134,20 @@ def test_the_1001st_message_is_refused_and_nothing_is_lost(box: Mailbox, store: 
         box.put("one too many")
     assert 0.1 <= refused.value.retry_after <= 60
     taken = []
-    while messages := box.take(500):
+    while messages := box.take(200):
         taken += payloads(messages)
         box.done(*messages)
     assert taken == list(range(2, 1002))
+
+
+def test_a_batch_is_a_megabyte_at_most(box: Mailbox) -> None:
+    for _ in range(9):
+        box.put("x" * 250_000)
+    sizes = []
+    while messages := box.take(9):
+        sizes.append(len(messages))
+        box.done(*messages)
+    assert sizes == [4, 4, 1]
 
 
 def test_a_bound_of_its_own(box: Mailbox) -> None:
@@ -330,7 +340,7 @@ def test_a_message_that_json_cannot_hold_is_refused(payload: Any, box: Mailbox) 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n": 0}, {"n": 501}, {"lease": 0}, {"lease": float("nan")}, {"wait": -1}, {"wait": float("inf")}],
+    [{"n": 0}, {"n": 201}, {"lease": 0}, {"lease": float("nan")}, {"wait": -1}, {"wait": float("inf")}],
     ids=str,
 )
 def test_a_take_that_could_not_work_is_refused(wrong: dict[str, Any], box: Mailbox) -> None:

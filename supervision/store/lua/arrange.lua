@@ -1,5 +1,5 @@
 -- arrange(outbox, entries, events, counters; mailbox, bound, handler, at_once, timeout_ms) -> entry or ''; '' changes nothing, handler '-' is none
--- with waits
+-- with mail
 local mailbox, bound, handler = ARGV[1], ARGV[2], ARGV[3]
 local at_box = key('mailbox', mailbox)
 if bound ~= '' then redis.call('HSET', at_box, 'bound', bound) end

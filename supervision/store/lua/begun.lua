@@ -1,5 +1,5 @@
 -- begun(outbox, entries, events, counters; mailbox, token, retries) -> {ours|stale|again, entry or ''}; whether a call of the handler may run
--- with waits
+-- with mail
 local mailbox, token, run = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[3]
 local at_box = key('mailbox', mailbox)
 local box = hash(at_box)

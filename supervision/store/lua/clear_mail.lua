@@ -1,5 +1,5 @@
 -- clear_mail(outbox, entries, events, counters; most, ids, keep_ms, keep_dead_ms, keep_handler_ms) -> {looked at, ids forgotten, mailbox forgotten...}
--- with waits
+-- with mail
 local most_ids, keep, keep_dead, keep_handler = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local due = redis.call('ZRANGEBYSCORE', key('mailboxes'), '-inf', text(now), 'LIMIT', 0, ARGV[1])
 local answer = {#due, 0}

@@ -1,5 +1,5 @@
 -- dead_mail(outbox, entries, events, counters; mailbox, id, retry|discard, why, by) -> {done, entry or ''} | {gone}
--- with waits
+-- with mail
 local mailbox, id, verb = ARGV[1], ARGV[2], ARGV[3]
 local found = redis.call('HGET', key('dead', mailbox), id)
 if not found then return {'gone'} end

@@ -1,5 +1,5 @@
 -- handled(outbox, entries, events, counters; mailbox, token, claimer, id...) -> {how many are handled by now, token, handler, at_once, id, letter, attempt...}; no id: the whole batch
--- with waits
+-- with mail
 local mailbox, token, claimer = ARGV[1], ARGV[2], ARGV[3]
 local at_box, remembered = key('mailbox', mailbox), key('handled', mailbox)
 local box = hash(at_box)

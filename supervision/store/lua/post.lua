@@ -1,5 +1,5 @@
 -- post(outbox, entries, events, counters; mailbox, id, payload, sender) -> {put|same, entry or ''} | {full, bound, retry_after_ms}
--- with waits
+-- with mail
 local outcome, entry = put_mail(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if outcome ~= 'full' then return {outcome, entry or ''} end
 local box = hash(key('mailbox', ARGV[1]))

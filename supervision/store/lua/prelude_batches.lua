@@ -1,5 +1,5 @@
--- prelude_batches: how messages are handed over, one batch at a time, and what comes of it; stands after prelude_mail
-local MOST_ATTEMPTS, MOST_REMEMBERED = 5, 100000
+-- prelude_batches: how messages are handed over, one batch at a time; stands after prelude_mail
+local MOST_REMEMBERED, MOST_BYTES = 100000, 1048576
 
 -- A batch as whoever handles it gets it: {token, handler, at_once, id, letter, attempt...}
 local function told_batch(mailbox, box, ids)
@@ -17,7 +17,14 @@ end
 -- Those at the head, where all are that were tried before. One of these comes alone: poison takes no other one with it.
 local function head(mailbox, most)
   local ids = redis.call('ZRANGE', key('mail', mailbox), 0, most - 1)
-  return ids[1] and redis.call('HEXISTS', key('tries', mailbox), ids[1]) == 1 and {ids[1]} or ids
+  if ids[1] and redis.call('HEXISTS', key('tries', mailbox), ids[1]) == 1 then return {ids[1]} end
+  local some, bytes = {}, 0
+  for i, id in ipairs(ids) do
+    bytes = bytes + redis.call('HSTRLEN', key('letters', mailbox), id)
+    if i > 1 and bytes > MOST_BYTES then return some end
+    some[i] = id
+  end
+  return some
 end
 
 local function hand_over(mailbox, box, most, lease_ms, claimer)
@@ -42,35 +49,4 @@ local function take_out(mailbox, id)
   redis.call('ZREM', key('mail', mailbox), id)
   redis.call('HDEL', key('letters', mailbox), id)
   redis.call('HDEL', key('tries', mailbox), id)
-end
-
-local function give_up(mailbox, id, tries, why)
-  local letter = redis.call('HGET', key('letters', mailbox), id)
-  redis.call('HSET', key('dead', mailbox), id, cjson.encode({letter, why, at, text(tries)}))
-  redis.call('ZADD', key('dead_letters'), at, 'mail:' .. mailbox .. '#' .. id)
-  take_out(mailbox, id)
-  count_mail('dead')
-  count(counters, 'supervision_dead_letters_total|of=mail')
-  mailbox_event(mailbox, 'handed', 'dead_letter', id .. ': ' .. why)
-end
-
--- A batch was not handled. Answers the entry that sends for the handler, where it goes on at once.
-local function fail_batch(mailbox, box, why, counted, pausing)
-  local most = 0
-  for _, id in ipairs(cjson.decode(box.ids)) do
-    local tries = redis.call('HINCRBY', key('tries', mailbox), id, counted and 0 or -1)
-    if tries < 1 then redis.call('HDEL', key('tries', mailbox), id) end
-    if tries >= MOST_ATTEMPTS and counted then give_up(mailbox, id, tries, why) else most = math.max(most, tries, 1) end
-  end
-  rest(mailbox)
-  if most == 0 or not pausing then return call_handler(mailbox) end
-  redis.call('HSET', key('mailbox', mailbox), 'state', 'paused')
-  redis.call('ZADD', mail_due, text(now + math.min(60000, 1000 * 2 ^ (most - 1))), mailbox)
-end
-
--- Its time is over. A call that never began costs no attempt, where workers say when one begins: its queue has none.
-local function time_over(mailbox, box)
-  local begun = string.match(box.begun or '', '^(%d+):') == box.token
-  local why = 'no end within ' .. box.lease_ms .. ' ms; its process died or it takes longer'
-  return fail_batch(mailbox, box, why, begun or not box.watched, false)
 end

@@ -1,5 +1,5 @@
 -- take(outbox, entries, events, counters; mailbox, claimer, most, lease_ms) -> {token, handler, at_once, id, letter, attempt...} | {} | {handled}; most 0: for the handler
--- with waits
+-- with mail
 local mailbox, claimer, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local box = hash(key('mailbox', mailbox))
 if most > 0 and box.handler then return {'handled'} end
