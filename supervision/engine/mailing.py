@@ -56,8 +56,15 @@ class Handling(Task):  # type: ignore[type-arg] # celery-types makes it generic,
         if word != "ours":
             _log.warning("handler_not_run", mailbox=mailbox, task_id=task_id, why=word)
             raise Ignore
-        self.request.callbacks = [link for link in self.request.callbacks or () if link["task"] != HANDLED]
-        vars(self.request)["mail_in_place"] = True
+        links = self.request.callbacks or ()
+        self.request.callbacks = [link for link in links if link["task"] != HANDLED]
+        vars(self.request)["mail_in_place"] = [link for link in links if link["task"] == HANDLED]
+
+    def replace(self, sig: Any, **options: Any) -> Any:
+        """As Celery's; it is then handled when what takes this one's place has ended, wherever that runs."""
+        if link := getattr(self.request, "mail_in_place", None):
+            self.request.callbacks = [*(self.request.callbacks or ()), *link]
+        return super().replace(sig, **options)
 
 
 def install(mailing: Callable[[], Mailing]) -> None:

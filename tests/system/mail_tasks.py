@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, shared_task, signature
 
 
 def _note(line: Any) -> None:
@@ -37,6 +37,18 @@ def break_once(self: "Task[Any, Any]", payload: Any, tag: str, which: Any) -> No
     _note([tag, payload])
     if payload == which and self.request.headers["attempts"] == [1]:
         raise ValueError("once")
+
+
+@shared_task(name="mail_tasks.put_another", bind=True)
+def put_another(self: "Task[Any, Any]", payload: Any, tag: str) -> Any:
+    """Have another task take its place, whose messages nobody says anything about."""
+    return self.replace(signature("mail_tasks.bare", args=(payload, tag)))
+
+
+@shared_task(name="mail_tasks.bare")
+def bare(payload: Any, tag: str) -> None:
+    """Note what came."""
+    _note([tag, payload])
 
 
 # Acknowledged early, so that Celery has forgotten it when its process is killed.

@@ -67,6 +67,16 @@ def test_a_handler_that_is_killed_gets_the_same_message_again_and_the_order_is_k
     assert [call[:2] for call in system.noted("hang_on")] == [[0, [1]], [1, [1]], [1, [2]], [2, [1]], [3, [1]]]
 
 
+def test_a_message_is_handled_when_what_takes_its_handlers_place_has_ended(client: Client, system: MailSystem) -> None:
+    box = client.mailbox("replaced")
+    box.handle(signature("mail_tasks.put_another", kwargs={"tag": "replaced"}))
+    for i in range(3):
+        box.put(i)
+    emptied(box)
+    assert system.noted("replaced") == [[0], [1], [2]]
+    assert box.view().handled == 3
+
+
 @pytest.mark.chaos
 def test_a_message_that_kills_every_process_is_a_dead_letter_after_five_of_them(
     client: Client, system: MailSystem
