@@ -9,15 +9,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
+import faults
 import pytest
 from celery import signature
 from mail_system import MailSystem, emptied, running
 from waiting import until
 
 from supervision.client import Client
-from supervision.store import scripts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -99,7 +98,6 @@ def test_a_program_that_is_killed_at(step: str, system: MailSystem) -> None:
         assert box.dead_letters() == []
 
 
-def test_the_steps_are_all_scripts_of_mailboxes() -> None:
-    text = Path(scripts.__file__).with_name("mailboxes.py").read_text()
-    named = {name for name in scripts.NAMES if f'.run("{name}"' in text}
-    assert named == {*OF_A_WORKER, *OF_A_PROGRAM} - {"publish mail"}
+def test_every_step_of_mail_has_a_way_to_be_provoked() -> None:
+    steps = {step.split(" ", 1)[1] for step in faults.STEPS if faults.of_mail(step)}
+    assert steps == {*OF_A_WORKER, *OF_A_PROGRAM}
