@@ -77,7 +77,8 @@ class Mailbox:
         Args:
             signature: of one task; it says in which queue, and its own limits hold.
             at_once: messages in one call, 1 to 200, and 1 MiB together.
-            timeout: seconds after which a call that has not ended, waiting in its queue included, is made again.
+            timeout: seconds after which a call that has not ended is made again; from its begin where the handler's app
+                says so (`supervision.engine.mailing`), else from when it was sent.
 
         Raises:
             InvalidWait: something of it is not what it may be.
