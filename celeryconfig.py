@@ -121,6 +121,9 @@ _OURS = {
     "supervision.wait": {"queue": "supervision.waits"},  # milliseconds each, and many at once when a signal comes
     "supervision.release": {"queue": "supervision.waits"},
     "supervision.replace": {"queue": "supervision.waits"},
+    "supervision.mail": {"queue": "supervision.waits"},
+    "supervision.mail_handled": {"queue": "supervision.waits"},
+    "supervision.mail_failed": {"queue": "supervision.waits"},
 }
 task_routes = (
     "supervision.engine.homing.route",  # what follows a wait goes on in the app that made it

@@ -8,13 +8,18 @@ a wait takes none of them, only a future that the client's one listener wakes. A
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from supervision import client as blocking
+from supervision.coordination.mailboxes import LEASE_S, Message
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath
+from supervision.documents import told
+from supervision.mail_client import TAKE_POLL_S, valid_wait
+from supervision.mail_client import Mailbox as BlockingMailbox
 from supervision.participant import Coordinator as Blocking
 from supervision.store.waits import Claimed
 
@@ -34,12 +39,7 @@ class Client:
 
     def __getattr__(self, name: str) -> Any:
         """The method ``name`` of the other client, run in a thread; what it answers has to be awaited."""
-        method = getattr(self.blocking, name)
-
-        async def awaited(*arguments: Any, **options: Any) -> Any:
-            return await asyncio.to_thread(method, *arguments, **options)
-
-        return awaited
+        return _in_a_thread(getattr(self.blocking, name))
 
     @asynccontextmanager
     async def coordinator(self, name: str, **options: Any) -> AsyncIterator["Coordinator"]:
@@ -52,6 +52,10 @@ class Client:
             raise
         await asyncio.to_thread(made.complete)
 
+    def mailbox(self, name: str) -> "Mailbox":
+        """The mailbox of the coordinator ``name``; asks the store nothing, so it need not be awaited."""
+        return Mailbox(self.blocking.mailbox(name))
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -59,6 +63,38 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.blocking.close)
+
+
+class Mailbox:
+    """As `supervision.mail_client.Mailbox`; every method of it is here and has to be awaited."""
+
+    def __init__(self, made: BlockingMailbox) -> None:
+        self.blocking, self.name = made, made.name
+
+    def __getattr__(self, name: str) -> Any:
+        """The method ``name`` of the other mailbox, run in a thread; what it answers has to be awaited."""
+        return _in_a_thread(getattr(self.blocking, name))
+
+    async def take(self, n: int = 1, *, lease: float = LEASE_S, wait: float = 0.0) -> list[Message]:
+        """As the other one's; who waits for a message holds no thread."""
+        deadline = time.monotonic() + valid_wait(wait)
+        while True:
+            messages = await asyncio.to_thread(self.blocking.take, n, lease=lease)
+            left = deadline - time.monotonic()
+            if messages or left <= 0:
+                return messages
+            await asyncio.sleep(min(TAKE_POLL_S, left))
+
+    @asynccontextmanager
+    async def taking(self, n: int = 1, *, lease: float = LEASE_S, wait: float = 0.0) -> AsyncIterator[list[Message]]:
+        """As `take`; done when the block ends well, failed when it raises."""
+        messages = await self.take(n, lease=lease, wait=wait)
+        try:
+            yield messages
+        except BaseException as error:
+            await asyncio.to_thread(self.blocking.failed, *messages, reason=told(error))
+            raise
+        await asyncio.to_thread(self.blocking.done, *messages)
 
 
 class Coordinator:
@@ -101,6 +137,13 @@ class Coordinator:
             await asyncio.to_thread(going_on.__exit__, type(error), error, error.__traceback__)
             raise
         await asyncio.to_thread(going_on.__exit__, None, None, None)
+
+
+def _in_a_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def awaited(*arguments: Any, **options: Any) -> Any:
+        return await asyncio.to_thread(method, *arguments, **options)
+
+    return awaited
 
 
 def _waker(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> Callable[[], object]:

@@ -20,10 +20,13 @@ from supervision import settings
 from supervision.beating import Heart
 from supervision.child import RESTART_CHILD
 from supervision.coordinating import Coordination
+from supervision.coordination.mailboxes import DeadLetter, MailboxView, Message
 from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
 from supervision.events_client import Following
 from supervision.listening import Listener
+from supervision.mail_client import Mailbox, Mailed, sending
+from supervision.mailing import Mailing
 from supervision.model import Reservation
 from supervision.order_terms import line, request
 from supervision.orders_client import Ordering
@@ -51,7 +54,11 @@ __all__ = [
     "ChildView",
     "Client",
     "CoordinatorView",
+    "DeadLetter",
     "Facts",
+    "Mailbox",
+    "MailboxView",
+    "Message",
     "Part",
     "Past",
     "Progress",
@@ -71,8 +78,8 @@ ENDED: Final = frozenset({"succeeded", "failed"})
 """The states of an action that is over."""
 
 
-class Client(Ordering, Following, Sweeping, Waiting):
-    """Supervisors, children, actions, events, signals, waits and coordinators of one ``namespace``.
+class Client(Ordering, Following, Sweeping, Waiting, Mailed):
+    """Supervisors, children, actions, events, signals, waits, coordinators and mailboxes of one ``namespace``.
 
     Args:
         url: the store; by default ``SUPERVISION_STORE_URL``, or else a server on this machine.
@@ -106,6 +113,7 @@ class Client(Ordering, Following, Sweeping, Waiting):
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(settings.for_celery(broker_url), app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
+        self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = settings.read(app.conf if app else {}).heartbeat
         self._listener = Listener(self._url, self._store.keys.channel, self._store.waits)
         self._heart = Heart(self._store.coordinators, self._heartbeat)

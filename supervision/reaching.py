@@ -40,12 +40,13 @@ class Reaching:
         """Send the message that goes on with each; raises what the broker raises."""
         self._engine()[0].send(claims)
 
-    def publish(self, entries: Iterable[Entry]) -> None:
-        """Send each entry; one that the broker does not take is the sweeps' to send."""
+    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Send each entry; answers those that the broker took, all others are the sweeps' to send."""
         try:
-            self._engine()[1].publish(entries)
+            return self._engine()[1].publish(entries)
         except Exception as error:  # noqa: BLE001 # an address that is none, a broker without rights: see above
             _log.warning("broker_unreachable", error=f"{type(error).__name__}: {error}")
+            return []
 
     def close(self) -> None:
         """Close the connections; using it again opens new ones."""

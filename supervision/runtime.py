@@ -20,6 +20,7 @@ from supervision.decide import Plan, decide
 from supervision.documents import told
 from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
 from supervision.looking import Looker
+from supervision.mailing import Mailing
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
 from supervision.store.outbox import UNPUBLISHED_MS, Entry
@@ -55,6 +56,7 @@ class Runtime:
     ) -> None:
         self.store = store
         self.coordination = Coordination(store, continuing, self._publish, patience)
+        self.mail = Mailing(store.mailboxes, self._publish)
         self.supervisors = supervisors
         self._publisher = publisher
         self._looker = Looker()
@@ -233,6 +235,7 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "deadlines": lambda runtime: runtime.coordination.sweep_deadlines(),
     "undelivered": lambda runtime: runtime.coordination.sweep_undelivered(),
     "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
-    "cleared": lambda runtime: runtime.coordination.sweep_cleared(),
+    "mail": lambda runtime: runtime.mail.sweep(),
+    "cleared": lambda runtime: runtime.coordination.sweep_cleared() + runtime.mail.sweep_cleared(),
 }
 """Sweeps by the name that beat and the command line use."""

@@ -4,20 +4,31 @@ Beat's entries are made from the declared supervisors, so that nothing has to be
 """
 
 import traceback
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init
 
 from supervision import settings
-from supervision.engine import deaths, publish, revoking, steps, transport
+from supervision.engine import deaths, mailing, publish, revoking, steps, transport
 from tasks import speaking, wiring
 
 transport.install()
-app = Celery("tasks")
+
+
+class Handling(mailing.Handling):
+    """The class of all tasks here: any of them may be the handler of a mailbox in the store of this process."""
+
+    abstract = True
+    mailing = staticmethod(wiring.mailing)
+
+
+app: "Celery[Any]" = Celery("tasks", task_cls=Handling)
 app.config_from_object("celeryconfig")
 steps.install(app)
 revoking.install(app, wiring.cancel_revoked, wiring.thrown_away)
 deaths.install(app, wiring.bury)
+mailing.install(wiring.mailing)
 speaking.install(app)
 
 EXPIRES_S = 900.0
@@ -32,6 +43,7 @@ FORGOTTEN_EVERY_S = 300.0
 DEADLINES_EVERY_S = 0.5
 """Twice a second: the end of a wait is announced within a second of its deadline, and going on takes time, too."""
 UNDELIVERED_EVERY_S = 5.0
+MAIL_EVERY_S = 1.0
 CLEARED_EVERY_S = 300.0
 
 
@@ -61,6 +73,7 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, DEADLINES_EVERY_S, publish.SWEEP, "deadlines")
     _every(sender, UNDELIVERED_EVERY_S, publish.SWEEP, "undelivered")
     _every(sender, settings.read(sender.conf).patience.heartbeat, publish.SWEEP, "liveness")
+    _every(sender, MAIL_EVERY_S, publish.SWEEP, "mail")
     _every(sender, CLEARED_EVERY_S, publish.SWEEP, "cleared")
 
 

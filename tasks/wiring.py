@@ -18,6 +18,7 @@ from supervision.coordinating import Coordination
 from supervision.engine.publish import CeleryPublisher
 from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
+from supervision.mailing import Mailing
 from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
 from supervision.store.meters import count_per_child
@@ -98,6 +99,11 @@ def bury(process: str, why: str) -> None:
 def _store(app: Celery) -> Store:
     configured = settings.read(app.conf)
     return Store(configured.store_url, configured.namespace)
+
+
+def mailing() -> Mailing:
+    """The mailboxes in the store of this process."""
+    return runtime().mail
 
 
 def waits() -> Waits:

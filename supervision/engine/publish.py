@@ -19,6 +19,7 @@ SWEEP = "supervision.sweep"
 LOOK_ALONE = "supervision.look_alone"
 RELEASE = "supervision.release"
 REPLACE = "supervision.replace"
+MAIL = "supervision.mail"
 
 LOOK_EXPIRES_S = 900.0
 """A look that nobody could make for so long is no longer asked for; generous, because it compares two clocks."""
@@ -98,6 +99,10 @@ def _replace(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return REPLACE, [entry.subject], {"queue": QUEUE}
 
 
+def _mail(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return MAIL, [entry.subject], {"queue": QUEUE}
+
+
 _MESSAGES = {
     KINDS.act: _act,
     KINDS.tick: _tick,
@@ -105,4 +110,5 @@ _MESSAGES = {
     KINDS.look: _look,
     KINDS.release: _release,
     KINDS.replace: _replace,
+    KINDS.mail: _mail,
 }

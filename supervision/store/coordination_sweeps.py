@@ -34,11 +34,17 @@ def liveness(client: Any, keys: Keys, at: int) -> list[Swept]:
     ]
 
 
+def mail(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """Mailboxes whose batch's time, or pause, is over, or whose handler is to be sent for again."""
+    return [Swept(name, since, "mailbox to go on with") for name, since in scored(client, keys.mail_due, at)]
+
+
 def cleared(client: Any, keys: Keys, at: int) -> list[Swept]:
     """What has ended for longer than it is kept."""
     registries = (
         ("ended wait", keys.ended, at - CLEARED_MS),
         ("signal", keys.signals, at),
         ("coordinator", keys.coordinators, at),
+        ("mailbox to look at", keys.mailboxes, at),
     )
     return [Swept(name, since, what) for what, key, until in registries for name, since in scored(client, key, until)]

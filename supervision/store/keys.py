@@ -46,7 +46,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
     undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
     ended                   zset    wait by when it ended; clear removes what is older than a day
-    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>:<id>`` by when it was given up; retry, clear
+    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>#<id>`` by when it was given up; dead_mail, clear,
+                                    clear_mail
     coordinator:<id>        hash    one coordinator: incarnation, state, who and where; register; goes a day after its
                                     end
     coordinators            zset    coordinator by when clear may forget it, +inf while it lives; register, its end
@@ -58,6 +59,21 @@ in a wait for several, from 1, or 0 for the whole wait:
     expecting:<coordinator> set     who waits for a signal of its; enter, goes at their end
     mourners:<coordinator>  set     those of them who were not told of its death yet; its end, mourn
     mourning                zset    dead coordinator with mourners, by when it died; its end, mourn
+
+Of mailboxes, each named like a coordinator, whether or not that one is known:
+
+    mailboxes               zset    mailbox by when clear_mail looks at it next; post, arrange, clear_mail
+    mail_due                zset    mailbox by when its lease or pause is over, or its handler is sent for again; take,
+                                    goes when it rests
+    mailbox:<mailbox>       hash    bound, handler, batch in flight and its state; post, arrange, take; goes when it was
+                                    empty for a day, with a handler 30 days
+    mail:<mailbox>          zset    id of a message by a growing number; post, goes when it is handled or given up
+    letters:<mailbox>       hash    id -> payload (JSON text), sender, at; likewise
+    tries:<mailbox>         hash    id -> how often it was handed over, from the first time on; take, goes likewise
+    handled:<mailbox>       zset    id of a message by when it was handled; handled, clear_mail; for a day, the last
+                                    100,000
+    dead:<mailbox>          hash    id -> letter, why, since, attempts of one that was given up; dead_mail, clear_mail
+                                    after 7 days
 """
 
 from supervision.errors import InvalidDeclaration
@@ -95,6 +111,8 @@ class Keys:
         self.coordinators = self._prefix + "coordinators"
         self.beats = self._prefix + "beats"
         self.mourning = self._prefix + "mourning"
+        self.mailboxes = self._prefix + "mailboxes"
+        self.mail_due = self._prefix + "mail_due"
 
     def channel(self, name: str) -> str:
         """Where a process hears that a wait of its has ended; no key, but named like one."""
@@ -123,6 +141,18 @@ class Keys:
     def coordinator(self, name: str) -> str:
         """One coordinator."""
         return f"{self._prefix}coordinator:{name}"
+
+    def mail(self, mailbox: str) -> str:
+        """The order of the messages in a mailbox."""
+        return f"{self._prefix}mail:{mailbox}"
+
+    def mailbox(self, mailbox: str) -> str:
+        """How a mailbox is set up, and what is in flight."""
+        return f"{self._prefix}mailbox:{mailbox}"
+
+    def dead_mail(self, mailbox: str) -> str:
+        """The dead letters of a mailbox."""
+        return f"{self._prefix}dead:{mailbox}"
 
     def action(self, action_id: str) -> str:
         """The record of one action."""

@@ -53,6 +53,7 @@ class Kinds(NamedTuple):
     look: str = "look"
     release: str = "release"
     replace: str = "replace"
+    mail: str = "mail"
 
 
 KINDS = Kinds()

@@ -1,6 +1,6 @@
 """The scripts: one operation per file in ``lua/``, each preceded by ``prelude.lua`` when it is sent.
 
-A script whose second line is ``-- with waits`` is preceded by those of waits, too.
+A script whose second line is ``-- with waits`` or ``-- with mail`` is preceded by the preludes of these, too.
 
 `NAMES` is the list of everything that changes state in one step; the kill tests take their steps from it.
 """
@@ -15,7 +15,14 @@ from supervision.store.connection import translated
 
 _FOLDER = files("supervision.store") / "lua"
 _PRELUDE = "prelude"
-_OF_WAITS = ("prelude_waits", "prelude_leaves", "prelude_claims", "prelude_begin", "prelude_deaths")
+_MORE = {
+    "-- with waits": (
+        *("prelude_waits", "prelude_leaves", "prelude_claims"),
+        *("prelude_mail", "prelude_begin", "prelude_deaths"),  # a death may be told to a mailbox
+    ),
+    "-- with mail": ("prelude_waits", "prelude_mail", "prelude_batches", "prelude_failures"),
+}
+"""Preludes of a script by its second line, in the order in which they need each other."""
 
 NAMES: tuple[str, ...] = tuple(
     sorted(
@@ -29,8 +36,7 @@ NAMES: tuple[str, ...] = tuple(
 def source(name: str) -> str:
     """The whole text of one script, as the server gets it."""
     own = _text(name)
-    preludes = (_PRELUDE, *_OF_WAITS) if own.splitlines()[1] == "-- with waits" else (_PRELUDE,)
-    return "\n".join([*map(_text, preludes), own])
+    return "\n".join([*map(_text, (_PRELUDE, *_MORE.get(own.splitlines()[1], ()))), own])
 
 
 def _text(file: str) -> str:

@@ -6,6 +6,7 @@ from supervision.store.connection import connect
 from supervision.store.coordinators import Coordinators
 from supervision.store.history import History
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
+from supervision.store.mailboxes import Mailboxes
 from supervision.store.observations import Observations
 from supervision.store.open_waits import OpenWaits
 from supervision.store.orders import OrderBook
@@ -38,6 +39,7 @@ class Store:
         self.open_waits = OpenWaits(self.scripts, self.keys)
         self.waits = Waits(self.scripts, self.keys)
         self.coordinators = Coordinators(self.scripts, self.keys)
+        self.mailboxes = Mailboxes(self.scripts, self.keys)
 
     def close(self) -> None:
         """Close the connections; using the store again opens new ones."""

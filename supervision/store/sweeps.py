@@ -176,6 +176,7 @@ SWEEPS: Mapping[str, Sweep] = {
     "deadlines": Sweep("waits whose time is over", False, _of(coordination_sweeps.deadlines)),
     "undelivered": Sweep("waits that ended and nobody has gone on with", False, _of(coordination_sweeps.undelivered)),
     "liveness": Sweep("coordinators that are late or died", False, _of(coordination_sweeps.liveness)),
+    "mail": Sweep("mailboxes whose handler did not end, or that pause", False, _of(coordination_sweeps.mail)),
     "cleared": Sweep("waits, signals and coordinators of yesterday", True, _of(coordination_sweeps.cleared)),
 }
 """Sweeps by the name that beat and the command line use."""

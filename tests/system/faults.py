@@ -33,6 +33,12 @@ def of_coordination(step: str) -> bool:
     return "-- with waits" in scripts.source(what)
 
 
+def of_mail(step: str) -> bool:
+    """Whether messages to mailboxes go through ``step``."""
+    what = step.split(" ", 1)[1]
+    return what == f"publish {KINDS.mail}" if what.startswith("publish ") else "-- with mail" in scripts.source(what)
+
+
 _run, _send = scripts.Scripts.run, CeleryPublisher.send
 
 

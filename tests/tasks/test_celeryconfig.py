@@ -141,6 +141,9 @@ def test_every_kind_of_work_has_its_own_direct_queue(monkeypatch: pytest.MonkeyP
         "supervision.wait": "supervision.waits",
         "supervision.release": "supervision.waits",
         "supervision.replace": "supervision.waits",
+        "supervision.mail": "supervision.waits",
+        "supervision.mail_handled": "supervision.waits",
+        "supervision.mail_failed": "supervision.waits",
     }
 
 

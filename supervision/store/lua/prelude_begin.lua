@@ -1,15 +1,30 @@
--- prelude_begin: a wait that begins, and what the death of somebody expected means for it; stands after prelude_claims
+-- prelude_begin: a wait that begins, and what the death of somebody expected means for it; stands after prelude_mail
 
 local over = {dead = true, failed = true}
 
+-- Tells the parent of a dead coordinator, once per death, whose wait asks first. Also where its mailbox is full: nobody
+-- would say it again, and a coordinator dies seldom. Answers whether there is a parent.
+local function escalated(id, signal, coordinator, why)
+  local known = redis.call('HMGET', key('coordinator', coordinator), 'parent', 'incarnation')
+  if not known[1] or known[1] == '' then return false end
+  local payload = cjson.encode({died = coordinator, incarnation = tonumber(known[2]), why = why, wait = id, signal = signal})
+  local mail_id = 'death-' .. coordinator .. '-' .. known[2]
+  if put_mail(known[1], mail_id, payload, coordinator, true) == 'put' then
+    event(events, 0, {'kind', 'coordinator', 'subject', coordinator, 'before', 'dead', 'after', 'escalated', 'reason',
+      'told to the mailbox of ' .. known[1], 'attempt', '0', 'actor', id})
+  end
+  return true
+end
+
 -- Somebody who was expected is gone for good. Answers as `finish` does, or nothing where the wait goes on.
 local function bereaved(id, wait, terms, i, coordinator, why)
-  if not terms.on_death then -- to fail is what is not said
+  if terms.on_death == 'escalate' and escalated(id, terms.leaves[i][1], coordinator, why) then return nil end
+  if terms.on_death ~= 'replace' then -- to fail is what is not said
     return decide_leaf(id, wait, terms, i, 'died', coordinator .. ' ' .. why .. ', and nobody else would send ' .. terms.leaves[i][1])
   end
   -- The first wait that asks for it decides who comes instead, once per death.
   local incarnation = redis.call('HGET', key('coordinator', coordinator), 'incarnation')
-  if terms.on_death == 'replace' and redis.call('HSETNX', key('coordinator', coordinator), 'replaced', incarnation) == 1 then
+  if redis.call('HSETNX', key('coordinator', coordinator), 'replaced', incarnation) == 1 then
     redis.call('HSET', key('coordinator', coordinator), 'replacement', terms.replacement)
     enqueue(outbox, entries, 'replace:' .. coordinator .. ':' .. incarnation, 'replace', coordinator)
     event(events, 0, {'kind', 'coordinator', 'subject', coordinator, 'before', 'dead', 'after', 'replacing', 'reason', why,
