@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Self
 
 from celery import Celery, chain
 
@@ -209,7 +210,7 @@ class _Probe:
         while not self._stop.wait(0.001):
             self.took += timed(ping, 1)
 
-    def __enter__(self) -> "_Probe":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
