@@ -102,6 +102,7 @@ def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: 
         restarts=before.restarts,
         probe=before.probe,
         errands=errands,
+        stopped=before.stopped,
         warned=before.warned,
         escalated_at=before.escalated_at,
         called=before.called,
