@@ -19,10 +19,12 @@ from supervision.backoff import Backoff
 from supervision.child import Child
 from supervision.documents import told
 from supervision.errors import NotRetryable
+from supervision.restarting import refused
 from supervision.store.actions import GRACE_MS, Ended, Record
 from supervision.store.snapshots import Snapshots
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
+from supervision.view import Claim
 
 REPORT_AGAIN_S = 0.5
 """Seconds between two tries to report an end while the store is away; it is usually back within one or two."""
@@ -126,4 +128,9 @@ class Acting:
         return child, spec, Run(record.id, record.fence, record.attempt, snapshot, params, log, below)
 
     def _restart_below(self, path: str, record: Record) -> None:
+        """Order it, unless it can be seen that nothing would come of it: a person is told so, and why."""
+        if (below := self._supervisors.get(path)) and not record.incident:
+            view = self._store.ticks.loading.view(below, Claim(0, record.started, 0))
+            if why := refused(view):
+                raise NotRetryable(why)
         self._store.orders.restart_all(path, record.id, record.actor, record.reason, fence=record.fence)

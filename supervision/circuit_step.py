@@ -131,7 +131,8 @@ def _while_verifying(circuit: Circuit, around: Round) -> Step:
         check, verdict = failing
         return _reopened(aimed(circuit, failing), around, f"{check.name} fails after the restart: {verdict.reason}")
     if _holds(circuit, around):
-        healed = f"restart of {circuit.child} healed it" if circuit.child else "everything was restarted"
+        all_of_them = "everything was restarted" if circuit.sent_to else "recovered by itself"
+        healed = f"restart of {circuit.child} healed it" if circuit.child else all_of_them
         return _closed(circuit, around, healed)
     return Step(circuit)
 

@@ -29,7 +29,7 @@ from supervision.evaluate import broken, evaluated, resting, told_broken
 from supervision.freshness import Rung
 from supervision.members import Changes
 from supervision.model import ChildRecord, Event, Reservation, Update
-from supervision.ordered import heard
+from supervision.ordered import heard, unheard
 from supervision.orders import Mode
 from supervision.restarting import called, everything, round_of, with_probe
 from supervision.room import Room, fitted
@@ -56,7 +56,8 @@ class Plan:
 def decide(view: View, now: int) -> Plan:
     """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
     if view.orders.mode is Mode.OFF:  # a parent's restart is for now or never; what people order waits for them
-        return Plan(None, (), taken_off={"restart": view.orders.restart} if view.orders.restart else {})
+        taken_off = {"restart": view.orders.restart} if view.orders.restart else {}
+        return Plan(None, (), unheard(view), taken_off)
     changes = members.changed(view, now)
     suspicion = freshness.suspicion(view, now)
     suspected, suspicions = freshness.suspected(view.circuit.suspected, suspicion, view.supervisor.path, now)

@@ -9,7 +9,8 @@
 - A restart of everything below is what a parent orders, under the id of its action.
 
 The last three are heard once, by one tick, which takes them off. A person's own restart of a child is no decision of
-the supervisor's: it is possible in every mode and in every pause.
+the supervisor's: it is possible in every mode and in every pause. Only that of a whole supervisor is carried out by its
+ticks, so where those restart nothing the action fails, and says why.
 """
 
 from collections.abc import Mapping

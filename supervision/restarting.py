@@ -49,8 +49,49 @@ def rules_of(declared: Supervisor) -> Rules:
 
 
 def everything(view: View) -> tuple[Errand, ...]:
-    """What restarts all children of a supervisor that are meant to run."""
-    return errands([seen.child for name, seen in view.children.items() if _goes_along(name, view)])
+    """What restarts all children of a supervisor that are meant to run, and the one that failed."""
+    found = view.children.items()
+    return errands([seen.child for name, seen in found if _goes_along(name, view) or _failed(name, view)])
+
+
+def refused(view: View) -> str:
+    """Why nothing comes of an order to restart everything below, and what would be right; empty when it is followed."""
+    path, mode, circuit = view.supervisor.path, view.orders.mode, view.circuit
+    if mode is not Mode.ACT:
+        return f"{path} is in the mode {mode}, so nothing below it is restarted; first: supervision mode {path} act"
+    if circuit.forced:
+        first = f"supervision reset {path} --incident {circuit.incident}"
+        return f"{path} is forced open by {circuit.forced}, so nothing below it is restarted; first: {first}"
+    if everything(view):
+        return ""
+    names = list(view.children)
+    told = [f"{name} {_kept_from(name, view)}" for name in names[:_MOST_NAMES]]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    why = ", ".join(told) + more if told else "it has none"
+    return f"{path}: none of its children can be restarted now ({why}); resume, enable or start one of them first"
+
+
+_MOST_NAMES = 10
+
+
+def _kept_from(name: str, view: View) -> str:
+    """What keeps a child from being restarted with the others."""
+    seen = view.children[name]
+    reasons = {
+        "leaves": seen.leaving,
+        "is disabled": resting(seen, view),
+        "is paused": view.orders.paused_until(name, view.now),
+        "cannot be read or seen": not _within_reach(name, view),
+        "was seen by no tick yet": seen.record is None,
+        "is stopped": not _meant_to_run(name, view),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "offers no restart")
+
+
+def _failed(name: str, view: View) -> bool:
+    """Whether it is the child in the sights of an open circuit: that one is dead, and still meant to run."""
+    open_now = view.circuit.state is not State.CLOSED and name == view.circuit.child
+    return open_now and not resting(view.children[name], view) and _within_reach(name, view)
 
 
 def with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
