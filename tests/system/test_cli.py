@@ -522,6 +522,17 @@ def test_a_reset_names_its_incident_and_ends_no_other_one(shell: Shell, runtime:
     assert "the circuit is closed" in shell("reset", LINE, "--incident", "i@1", status=1)
 
 
+def test_orders_that_nobody_hears_in_the_mode_off_say_so(shell: Shell, runtime: Runtime) -> None:
+    control = runtime.store.keys.of(LINE, "control")
+    runtime.store.client.hset(control, "circuit", '{"state":"escalated","incident":"i@1","check":"lamps_agree"}')
+    shell("mode", LINE, "off")
+    late = f"by the first tick once {LINE} is in the mode act again; it is off"
+    assert late in shell("force-open", LINE, "--yes")
+    assert late in shell("reset", LINE, "--incident", "i@1")
+    shell("mode", LINE, "observe")
+    assert "by the next tick" in shell("force-open", LINE, "--yes")
+
+
 # --- what is not there
 
 
