@@ -5,6 +5,8 @@ from it again, those that are leaving among them, from the document that last wa
 
 - No opinion (None) changes nothing. An empty list lets all leave.
 - Who leaves is stopped, looked at once more, and removed with its documents; who is wanted again before that stays.
+- A member that the code here does not make is left alone: another version of the code may be at work, which knows it.
+  When no version has made it for long, and its document is not the one in force, it is forgotten (`registry.prune`).
 - A function that raises or answers nonsense has no opinion; that is told once.
 """
 
@@ -94,8 +96,6 @@ def _moves(view: View, now: int) -> Iterator[tuple[str, Member | None, Event | N
         seen = view.children.get(name)
         if seen is not None and _unwanted(name, member, view):
             yield from _going(seen, member, view, now)
-        elif seen is None and _unwanted(name, member, view) and not (member.leaving and view.roster.error):
-            yield name, None, _told(name, view, "nothing in the code makes it any more", "", "removed")
 
 
 def _coming(view: View) -> Iterator[tuple[str, Member | None, Event | None]]:

@@ -149,8 +149,12 @@ class Runtime:
     def sweep_forgotten(self) -> int:
         """Say again what is declared here, and forget what nobody has declared for long."""
         self.declare()
-        pruned = sum(len(self.store.registry.prune(each)) for each in self.supervisors.values())
+        pruned = sum(self._prune(each) for each in self.supervisors.values())
         return pruned + len(self.store.registry.forget())
+
+    def _prune(self, supervisor: Supervisor) -> int:
+        roster, made = self.store.ticks.loading.there(supervisor)
+        return len(self.store.registry.prune(supervisor, made=made, source=roster.source))
 
     def declare(self) -> None:
         """Tell the store what this process has declared, for those that do not have the code."""

@@ -79,8 +79,12 @@ class Loading:
 
     def children(self, supervisor: Supervisor) -> dict[str, Child]:
         """All children that there are now: declared, or enrolled and still made by the code."""
+        return self.there(supervisor)[1]
+
+    def there(self, supervisor: Supervisor) -> tuple[Roster, dict[str, Child]]:
+        """Who comes and goes, and all children that there are now."""
         if supervisor.dynamic is None:
-            return dict(supervisor.children)
+            return Roster(), dict(supervisor.children)
         wanted = ("desired", "members", "sources")
         pipeline = self._client.pipeline(transaction=True)
         for what in wanted:
@@ -90,7 +94,7 @@ class Loading:
         roster, children = self._children(supervisor, found)
         # One that is not enrolled yet leaves no document that nobody would remove.
         known = {*supervisor.children, *roster.members}
-        return {name: child for name, child in children.items() if name in known}
+        return roster, {name: child for name, child in children.items() if name in known}
 
     def _read(self, supervisor: Supervisor) -> list[Any]:
         of, path = self._keys.of, supervisor.path

@@ -1,5 +1,6 @@
 """What is declared, as the processes that own the code have told it; enough for those that do not have it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -76,11 +77,14 @@ class Registry:
             [supervisor.path, msgspec.json.encode(_declared(supervisor))],
         )
 
-    def prune(self, supervisor: Supervisor, keep_ms: int = FORGET_MS) -> list[str]:
+    def prune(
+        self, supervisor: Supervisor, keep_ms: int = FORGET_MS, *, made: Iterable[str] = (), source: str = ""
+    ) -> list[str]:
         """Remove the documents of children that were not in the code for ``keep_ms``; answers their names.
 
         A deploy in which old and new code are at work for a while removes nothing: each child is noted when it is
-        first missed, and no longer once it is there again.
+        first missed, and no longer once it is there again. ``made`` are the members that the code makes; others that
+        the document in force, which goes by the name ``source``, has made are kept.
         """
         keys, path = self._keys, supervisor.path
         own = (keys.of(path, what) for what in ("orphans", "members", "flight"))
@@ -91,9 +95,10 @@ class Registry:
                 keys.incidents,
                 *(keys.of(path, what) for what in ("orders", "gone")),
                 keys.events,
+                keys.of(path, "sources"),
                 *(keys.of(path, what) for what in DOCUMENTS),
             ],
-            [path, keep_ms, msgspec.msgpack.encode(list(supervisor.children))],
+            [path, keep_ms, msgspec.msgpack.encode([*supervisor.children, *made]), source],
         )
         return [name.decode() for name in removed]
 
