@@ -102,6 +102,8 @@ def _coming(view: View) -> Iterator[tuple[str, Member | None, Event | None]]:
     roster = view.roster
     for name in roster.wanted or ():
         known = roster.members.get(name)
+        if name in roster.unreadable:
+            continue
         if known is None:
             yield name, Member(roster.source), _told(name, view, "wanted", "", "joined")
         elif known.leaving:
@@ -116,7 +118,7 @@ def _going(seen: ChildView, member: Member, view: View, now: int) -> Iterator[tu
     leaving = msgspec.structs.replace(member, leaving=now)
     if not member.leaving:
         yield name, leaving, _told(name, view, "no longer wanted", "", "leaving")
-    elif seen.in_flight:
+    elif seen.in_flight or seen.unreadable:
         return
     elif seen.record is None or _at_rest(seen, seen.record, member):
         yield name, None, _told(name, view, "at rest, and seen so", "leaving", "removed")

@@ -65,7 +65,8 @@ class Orders(msgspec.Struct, frozen=True):
     """All orders to one supervisor.
 
     ``reset`` is the id of an incident, ``restart`` that of a parent's action; both are empty when nothing is ordered.
-    ``switched`` holds what people have switched on (true) or off, by child, `WHOLE` among them.
+    ``switched`` holds what people have switched on (true) or off, by child, `WHOLE` among them. ``unreadable`` says why
+    some orders cannot be read: nobody may go further than they allow, whatever that is, so the mode is off.
     """
 
     mode: Mode = Mode.ACT
@@ -75,6 +76,7 @@ class Orders(msgspec.Struct, frozen=True):
     forced: Forced | None = None
     switched: Mapping[str, bool] = {}
     restart: str = ""
+    unreadable: str = ""
 
     def paused_until(self, child: str, now: int) -> int:
         """When the pause of ``child`` (or of the `WHOLE`) ends, its own or the whole's; 0 if it is not paused."""

@@ -161,7 +161,7 @@ class Actions:
         found: list[Record] = []
         skipped = 0
         while page := self._overdue(skipped):
-            unreadable = sum(not self._collect(action_id.decode(), found) for action_id in page)
+            unreadable = sum(not self._collect(action_id, found) for action_id in page)
             skipped += unreadable
             if found or not unreadable:
                 break
@@ -171,10 +171,11 @@ class Actions:
         keys = [self._keys.due, self._keys.swept]
         return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS, skipped]))
 
-    def _collect(self, action_id: str, found: list[Record]) -> bool:
+    def _collect(self, stored_id: bytes, found: list[Record]) -> bool:
         """Add the record to ``found``, if there is one; False if nobody here can read it."""
+        action_id = stored_id.decode(errors="backslashreplace")
         try:
-            record = self.get(action_id)
+            record = self.get(stored_id.decode())
         except (msgspec.MsgspecError, UnicodeError, redis.ResponseError) as error:
             _log.error("action_unreadable", action=action_id, error=str(error))  # it says all there is
             return False

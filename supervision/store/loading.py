@@ -66,6 +66,7 @@ class Loading:
                     leaving=_leaves(name, roster),
                     stale_after_ms=limits(child, supervisor).stale_ms,
                     resumed=claim.resumed,
+                    unreadable=roster.unreadable.get(name, ""),
                 )
                 for name, child in children.items()
             },
@@ -114,52 +115,70 @@ class Loading:
         if supervisor.dynamic is None:
             return Roster(), declared
         maker = self._makers.setdefault(supervisor.path, Maker(supervisor))
-        document = _whole_document(supervisor, found["desired"])
-        wanted, error = maker.made(document)
-        members = {
-            name.decode(): member for name, text in found["members"].items() if (member := _decoded(text, Member))
-        }
+        try:
+            document = _whole_document(supervisor, found["desired"])
+            wanted, error = maker.made(document)
+        except _WRONG as wrong:
+            document, wanted, error = "", None, f"the desired document of {supervisor.path}: {_told(wrong)}"
+        members, unreadable = _members(found["members"])
         made: dict[str, Child] = {}
         for name, member in members.items():
             text = found["sources"].get(member.source.encode())
-            children = maker.made(text.decode())[0] if text else None
+            children = maker.made(text.decode(errors="replace"))[0] if text else None
             if children and name in children:
                 made[name] = children[name]
-        roster = Roster(source(document), document, wanted, error, members)
+        roster = Roster(source(document), document, wanted, error, members, unreadable)
         return roster, declared | made | dict(wanted or {})
 
 
-def child_view(
+_WRONG = (msgspec.MsgspecError, ValueError, InvalidDocument)
+"""What reading raises where other code has written; `UnicodeError` is a `ValueError`."""
+
+
+def _told(error: Exception) -> str:
+    return documents.clipped(f"it cannot be read ({error}); was it written by another version of the code?")
+
+
+def _members(stored: Hash) -> tuple[dict[str, Member], dict[str, str]]:
+    """The members, and why those that cannot be read cannot."""
+    members: dict[str, Member] = {}
+    unreadable: dict[str, str] = {}
+    for field, text in stored.items():
+        name = field.decode(errors="backslashreplace")
+        try:
+            members[name] = msgspec.json.decode(text, type=Member)
+        except _WRONG as error:
+            unreadable[name] = _told(error)
+    return members, unreadable
+
+
+def child_view(  # noqa: PLR0913 # what is known of it besides the hashes; all of it is named
     child: Child,
     found: Mapping[str, Hash],
     *,
     leaving: bool = False,
     stale_after_ms: int = STALE_AFTER_MS,
     resumed: int = 0,
+    unreadable: str = "",
 ) -> ChildView:
     """What the store knows about ``child``, from the hashes ``found``."""
     name = child.name.encode()
-    desired, revision, misfit = _desired(child, found["desired"].get(name))
-    unreadable = ""
+    known: dict[str, Any] = {"child": child, "leaving": leaving, "stale_after_ms": stale_after_ms, "resumed": resumed}
     try:
-        record = _decoded(found["records"].get(name), ChildRecord)
-        last = _decoded(found["last"].get(name), LastAction)
-    except msgspec.MsgspecError as error:
-        record, last, unreadable = None, None, documents.clipped(str(error))
-    return ChildView(
-        child=child,
-        record=record,
-        last_action=last,
-        unreadable=unreadable,
-        leaving=leaving,
-        stale_after_ms=stale_after_ms,
-        resumed=resumed,
-        desired=desired,
-        revision=revision,
-        observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
-        in_flight=found["flight"].get(name, b"").decode(),
-        misfit=misfit,
-    )
+        desired, revision, misfit = _desired(child, found["desired"].get(name))
+        return ChildView(
+            **known,
+            record=_decoded(found["records"].get(name), ChildRecord),
+            last_action=_decoded(found["last"].get(name), LastAction),
+            desired=desired,
+            revision=revision,
+            observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
+            in_flight=found["flight"].get(name, b"").decode(),
+            misfit=misfit,
+            unreadable=unreadable,
+        )
+    except _WRONG as error:
+        return ChildView(**known, desired=child.desired, unreadable=_told(error))
 
 
 def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:

@@ -1,13 +1,16 @@
 """Two versions of the code on one store: what one cannot read it leaves alone, and goes on with the rest."""
 
 import pytest
-from lamps import Post, ask, forget_slot, plant, ticked
+from lamps import Lamp, Post, ask, forget_slot, plant, ticked
 
+from supervision.orders import Mode
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.meters import Meters
 from supervision.store.overview import Overview
 from supervision.store.store import Store
+from supervision.supervisor import Supervisor
+from supervision.view import Claim
 
 NEWER = '{"state":"lit","phase":"glowing","reason":"only a newer version knows this phase","since":1}'
 
@@ -29,7 +32,7 @@ def tick(runtime: Runtime) -> str:
 
 def records(store: Store) -> dict[str, str]:
     found = ask(store).hgetall(store.keys.of("plant", "records"))
-    return {name.decode(): text.decode() for name, text in found.items()}
+    return {name.decode(): text.decode(errors="replace") for name, text in found.items()}
 
 
 def test_a_child_written_by_a_newer_version_is_left_alone_and_its_sibling_is_not(
@@ -72,3 +75,82 @@ def test_a_circuit_that_cannot_be_read_is_not_overwritten(runtime: Runtime, stor
     assert tick(runtime) == "unreadable"
     assert ask(store).hget(control, "circuit") == newer.encode()
     assert records(store) == before
+
+
+# --- what is stored about one child, or ordered, and cannot be read
+
+
+def stored(store: Store, what: str) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = ask(store).hgetall(store.keys.of("plant", what))
+    return found
+
+
+def broken_events(store: Store) -> list[str]:
+    return [each.reason for each in store.history.since() if each.kind == "check_broken"]
+
+
+@pytest.mark.parametrize("what", ["records", "desired", "seen", "flight", "last"])
+@pytest.mark.parametrize("junk", [b"junk", b"\xff\xfe", b'{"revision":"x"}'])
+def test_whatever_cannot_be_read_about_a_child_stops_that_child_alone(
+    runtime: Runtime, store: Store, what: str, junk: bytes
+) -> None:
+    if what == "flight" and junk != b"\xff\xfe":
+        junk = b"\xff"  # any text is the name of an action
+    ask(store).hset(store.keys.of("plant", what), "lamp-0", junk)
+    for _ in range(3):
+        assert tick(runtime) in {"done", "again"}
+    assert stored(store, what)[b"lamp-0"] == junk
+    assert '"state":"lit"' in records(store)["lamp-1"]
+    (told,) = broken_events(store)
+    assert "1 children were written by other code and are left alone (lamp-0)" in told
+
+
+@pytest.mark.parametrize("field", ["pause:lamp-0", "pause:", "silence", "force-open", "mode"])
+def test_orders_that_cannot_be_read_make_the_mode_off_and_are_told_once(
+    runtime: Runtime, store: Store, field: str
+) -> None:
+    ask(store).hset(store.keys.of("plant", "orders"), field, b"\xff junk")
+    before = records(store)
+    for _ in range(3):
+        assert tick(runtime) in {"done", "again"}
+    assert records(store) == before, "nothing is decided"
+    (told,) = broken_events(store)
+    assert ("order one of them" if field == "mode" else f"the order {field!r} cannot be read") in told
+    ask(store).hdel(store.keys.of("plant", "orders"), field)
+    tick(runtime)
+    assert '"state":"lit"' in records(store)["lamp-0"]
+
+
+def test_what_cannot_be_read_above_is_off_below_too(store: Store) -> None:
+    below = plant(name="line")
+    top = Supervisor("site", [below])
+    found = Runtime(store, Post(), {each.path: each for each in top.tree()})
+    ask(store).hset(store.keys.of("site", "orders"), "pause:", "junk")
+    assert store.ticks.load(below, Claim(1, 1, 0)).orders.mode is Mode.OFF
+    assert found.tick("site/line") in {"done", "again"}
+
+
+def test_a_supervisors_own_document_that_cannot_be_read_changes_no_members(store: Store) -> None:
+    supervisor = Supervisor("plant", [Lamp("fixed")], dynamic=lambda _: [Lamp("guest")], stale_after=600)
+    found = Runtime(store, Post(), {"plant": supervisor})
+    for _ in range(3):
+        found.collect("plant")
+        tick(found)
+    ask(store).hset(store.keys.of("plant", "desired"), "", b"\xff")
+    for _ in range(2):
+        assert tick(found) in {"done", "again"}
+    assert set(records(store)) == {"fixed", "guest"}
+    assert "the desired document of plant: it cannot be read" in broken_events(store)[0]
+
+
+@pytest.mark.parametrize("name", ["guest", b"\xff"])
+def test_a_member_that_cannot_be_read_is_left_alone(store: Store, name: str | bytes) -> None:
+    supervisor = Supervisor("plant", [Lamp("fixed")], dynamic=lambda _: [Lamp("guest")], stale_after=600)
+    found = Runtime(store, Post(), {"plant": supervisor})
+    ask(store).hset(store.keys.of("plant", "members"), name, b"junk")
+    for _ in range(3):
+        found.collect("plant")
+        assert tick(found) in {"done", "again"}
+    assert stored(store, "members")[name.encode() if isinstance(name, str) else name] == b"junk"
+    assert '"state":"lit"' in records(store)["fixed"]
+    assert ("guest" in records(store)) == (name != "guest")
