@@ -216,13 +216,18 @@ def _whole_document(supervisor: Supervisor, desired: Hash) -> str:
 def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
     """What the child should be: set at run time, or as declared; one that does not fit the code is as if not set."""
     if stored is None:
-        return child.desired, 0, ""
+        return _declared(child), 0, ""
     found = msgspec.json.decode(stored, type=Desired)
     try:
         fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
     except InvalidDocument as error:
-        return child.desired, found.revision, documents.clipped(str(error))
+        return _declared(child), found.revision, documents.clipped(str(error))
     return fitting, found.revision, ""
+
+
+def _declared(child: Child) -> Any:
+    """What is declared, anew each time: whoever changes what he is handed changes it for himself alone."""
+    return msgspec.json.decode(msgspec.json.encode(child.desired), type=child.Desired)
 
 
 def _observation(child: Child, document: bytes | None, mark: bytes | None) -> Observation | None:
