@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from supervision.child import Child
+from supervision.orders import Mode
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
@@ -43,7 +44,8 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
 
     ``affects`` names, by check, the children that it affects where that is not all of them. ``desired`` is its own
     document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most,
-    and ``mode`` how far it may go until people order otherwise.
+    and ``mode`` how far it may go until people order otherwise. ``unreadable`` is never stored: it
+    says why this one, of which nothing but the name is known, could not be read.
     """
 
     name: str
@@ -58,6 +60,7 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
     desired: msgspec.Raw = msgspec.Raw(b"null")
     worst_case_ms: int = 0
     mode: str = "act"
+    unreadable: str = ""
 
 
 class Registry:
@@ -124,9 +127,22 @@ class Registry:
         """Every declaration, by name in alphabetical order."""
         with translated("declarations"):
             found: dict[bytes, bytes] = self._client.hgetall(self._key)  # type: ignore[assignment] # the sync client answers the value itself
-        return {
-            name.decode(): msgspec.json.decode(text, type=DeclaredSupervisor) for name, text in sorted(found.items())
-        }
+        read = (declaration(name, text) for name, text in sorted(found.items()))
+        return {declared.name: declared for declared in read}
+
+
+def declaration(path: bytes, text: bytes) -> DeclaredSupervisor:
+    """A stored declaration; one that cannot be read is known by its name, and hides no other."""
+    try:
+        found = msgspec.json.decode(text, type=DeclaredSupervisor)
+    except msgspec.MsgspecError as error:
+        why = f"its declaration was written by another version of the code ({error})"
+        return DeclaredSupervisor(path.decode(errors="backslashreplace"), 1000, 10_000, 0, (), {}, unreadable=why)
+    odd = "" if found.mode in _MODES else f"its declared mode {found.mode!r} is none that this version knows"
+    return msgspec.structs.replace(found, mode=found.mode if not odd else Mode.OFF.value, unreadable=odd)
+
+
+_MODES = frozenset(Mode)
 
 
 def _declared(supervisor: Supervisor) -> DeclaredSupervisor:

@@ -1,8 +1,11 @@
 """Two versions of the code on one store: what one cannot read it leaves alone, and goes on with the rest."""
 
+from collections.abc import Iterator
+
 import pytest
 from lamps import Lamp, Post, ask, forget_slot, plant, ticked
 
+from supervision.client import Client
 from supervision.orders import Mode
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
@@ -154,3 +157,70 @@ def test_a_member_that_cannot_be_read_is_left_alone(store: Store, name: str | by
     assert stored(store, "members")[name.encode() if isinstance(name, str) else name] == b"junk"
     assert '"state":"lit"' in records(store)["fixed"]
     assert ("guest" in records(store)) == (name != "guest")
+
+
+# --- those who look
+
+
+DREAM = b'{"name":"plant","interval_ms":1,"stale_after_ms":1,"max_attempts":1,"checks":[],"children":{},"mode":"dream"}'
+JUNK = {
+    "circuit": ("s:plant:control", "circuit", b'{"state":"melted"}'),
+    "epoch": ("s:plant:control", "epoch", b"junk"),
+    "last": ("s:plant:last", "lamp-0", b"junk"),
+    "seen": ("s:plant:seen", "lamp-0", b"junk"),
+    "record": ("s:plant:records", "lamp-0", b"\xff"),
+    "error": ("s:plant:errors", "lamp-0", b"\xff"),
+    "flight": ("s:plant:flight", "lamp-0", b"\xff"),
+    "member": ("s:plant:members", "guest", b"junk"),
+    "orders": ("s:plant:orders", "pause:", b"junk"),
+    "desired": ("s:plant:desired", "lamp-0", b"junk"),
+    "observed": ("s:plant:observed", "lamp-0", b"junk"),
+    "declaration": ("supervisors", "plant", b"junk"),
+    "its mode": ("supervisors", "plant", DREAM),
+}
+
+
+@pytest.fixture
+def client(server: EmbeddedStore, namespace: str) -> Iterator[Client]:
+    with Client(server.url, namespace=namespace) as found:
+        yield found
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
+def test_what_cannot_be_read_about_one_supervisor_hides_no_other_one(
+    store: Store, server: EmbeddedStore, client: Client, junk: tuple[str, str, bytes]
+) -> None:
+    dynamic = Supervisor("plant", [Lamp("lamp-0"), Lamp("lamp-1")], dynamic=lambda _: None)
+    both = Runtime(store, Post(), {"plant": dynamic, "site": plant(name="site")})
+    both.declare()
+    for path in both.supervisors:
+        both.collect(path)
+        both.tick(path)
+    key, field, value = junk
+    ask(store).hset(f"{{{store.keys.namespace}}}:{key}", field, value)
+    odd, fine = client.tree()
+    assert (odd.path, fine.path, fine.circuit, len(fine.children)) == ("plant", "site", "closed", 2)
+    assert fine.unreadable == ""
+    if field in {"circuit", "pause:", "plant"}:
+        assert odd.unreadable
+        assert odd.health == "degraded"
+    client.describe("plant")
+    if field == "lamp-0":
+        client.describe("plant/lamp-0")
+    assert [each.path for each in client.facts().supervisors] == ["plant", "site"]
+    meters = Meters(server.url, store.keys, with_queues=False)
+    assert [each.declared.name for each in meters.read().supervisors] == ["plant", "site"]
+    meters.close()
+
+
+def test_a_key_of_another_type_is_told_and_hides_nothing(store: Store, server: EmbeddedStore, client: Client) -> None:
+    runtime = Runtime(store, Post(), {"plant": plant()})
+    runtime.declare()
+    ask(store).set(store.keys.of("plant", "last"), "no hash")
+    (odd,) = client.tree()
+    assert "WRONGTYPE" in odd.unreadable
+    ask(store).delete(store.keys.of("plant", "records"))
+    ask(store).set(store.keys.of("plant", "records"), "no hash")
+    meters = Meters(server.url, store.keys, with_queues=False)
+    assert [each.phases for each in meters.read().supervisors] == [{}]
+    meters.close()

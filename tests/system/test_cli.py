@@ -533,6 +533,13 @@ def test_orders_that_nobody_hears_in_the_mode_off_say_so(shell: Shell, runtime: 
     assert "by the next tick" in shell("force-open", LINE, "--yes")
 
 
+def test_one_supervisor_that_cannot_be_read_is_shown_as_that_beside_the_others(shell: Shell, runtime: Runtime) -> None:
+    runtime.store.client.hset(runtime.store.keys.of(LINE, "control"), "circuit", '{"state":"melted"}')
+    assert rows(shell("tree"))[1][2:4] == ["unreadable", "degraded"]
+    assert "its circuit was written by another version of the code" in shell("get", LINE)
+    assert f"what-is-stored-about-{LINE}" in shell("doctor", status=1)
+
+
 # --- what is not there
 
 
