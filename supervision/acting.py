@@ -20,7 +20,7 @@ from supervision.child import Child
 from supervision.documents import told
 from supervision.errors import NotRetryable
 from supervision.restarting import refused
-from supervision.store.actions import GRACE_MS, Ended, Record
+from supervision.store.actions import GRACE_MS, MOST_HAND_BACKS, MOST_PASSED_ON, Ended, Record
 from supervision.store.snapshots import Snapshots
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
@@ -38,14 +38,22 @@ _EXITED = "its code exited, or its hard limit was reached"
 _log = structlog.get_logger("supervision")
 
 
+class _Unknown(Exception):
+    """What is to be run is not in the code of this process: of an older or a newer version, while both are at work."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """How a run ended: as what, why, whether trying again may help, and what it returned, as JSON."""
+    """How a run ended: as what, why, whether trying again may help, and what it returned, as JSON.
+
+    ``hand_backs`` is how often an interrupted one is handed back to whoever takes it next.
+    """
 
     outcome: str
     error: str = ""
     retry: bool = False
     result: str = ""
+    hand_backs: int = MOST_HAND_BACKS
 
 
 class Acting:
@@ -92,6 +100,7 @@ class Acting:
             retry=done.retry,
             delay_ms=self.delay_ms(record),
             result=done.result,
+            hand_backs=done.hand_backs,
         )
 
     def _performed(self, record: Record) -> _Done:
@@ -109,6 +118,9 @@ class Acting:
             why = f"{told(error)}: {_STOPPED if told_to_stop else _EXITED}"
             log.warning("action_interrupted" if told_to_stop else "action_failed", error=why, exc_info=True)
             return _Done("interrupted" if told_to_stop else "failed", why, retry=True)
+        except _Unknown as error:
+            log.warning("action_handed_back", error=str(error))  # it says all there is
+            return _Done("interrupted", str(error), hand_backs=MOST_PASSED_ON)
         except Exception as error:
             log.warning("action_failed", error=told(error), exc_info=True)
             return _Done("failed", told(error), retry=not isinstance(error, hopeless))
@@ -119,7 +131,8 @@ class Acting:
         child = self.child(record)
         spec = child.spec(record.name) if child else None
         if not child or not spec:
-            raise NotRetryable(f"{record.supervisor}/{record.child} with action {record.name!r} is not declared here")
+            what = f"{record.supervisor}/{record.child} with action {record.name!r} is not in the code of this worker"
+            raise _Unknown(f"{what}; start all workers with the same version of it")
         seen = self._snapshots.of(record.supervisor, child)
         state, since = (seen.record.state, seen.record.since) if seen.record else (child.initial, 0)
         snapshot = seen.snapshot(state, since, record.started)

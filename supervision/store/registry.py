@@ -73,7 +73,12 @@ class Registry:
         self._key = keys.supervisors
 
     def declare(self, supervisor: Supervisor) -> None:
-        """Tell what ``supervisor`` is; the last one to tell wins."""
+        """Tell what ``supervisor`` is; the last one to tell wins.
+
+        While two versions of the code are at work, a child that only one of them has comes and goes for those who
+        look, until the other one is gone and the next sweep, 5 min later at most, has told once more. Nothing is
+        decided by it: ticks, looks and actions go by the code.
+        """
         self._scripts.run(
             "declare",
             [self._key, self._keys.declared],
