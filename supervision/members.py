@@ -5,6 +5,7 @@ from it again, those that are leaving among them, from the document that last wa
 
 - No opinion (None) changes nothing. An empty list lets all leave.
 - Who leaves is stopped, looked at once more, and removed with its documents; who is wanted again before that stays.
+- A name that is wanted for something of another kind is free for it when the member that has it has left.
 - A member that the code here does not make is left alone: another version of the code may be at work, which knows it.
   When no version has made it for long, and its document is not the one in force, it is forgotten (`registry.prune`).
 - A function that raises or answers nonsense has no opinion; that is told once.
@@ -74,6 +75,13 @@ class Maker:
 def source(document: str) -> str:
     """The name that a document goes by: the same content has the same one."""
     return blake2b(document.encode(), digest_size=8).hexdigest()
+
+
+def of_their_kind(wanted: Mapping[str, Child] | None, made: Mapping[str, Child]) -> Mapping[str, Child] | None:
+    """Without those whose name a member of another kind still has: that one leaves first, and knows how to stop."""
+    if wanted is None:
+        return None
+    return {name: child for name, child in wanted.items() if name not in made or made[name].kind == child.kind}
 
 
 def changed(view: View, now: int) -> Changes:

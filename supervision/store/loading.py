@@ -15,7 +15,7 @@ from supervision.child import Child
 from supervision.circuit import Circuit
 from supervision.errors import InvalidDocument
 from supervision.freshness import limits
-from supervision.members import Maker, source
+from supervision.members import Maker, of_their_kind, source
 from supervision.model import ChildRecord, LastAction, Observation
 from supervision.orders import WHOLE, Mode
 from supervision.store.connection import translated
@@ -127,6 +127,7 @@ class Loading:
             children = maker.made(text.decode(errors="replace"))[0] if text else None
             if children and name in children:
                 made[name] = children[name]
+        wanted = of_their_kind(wanted, made)
         roster = Roster(source(document), document, wanted, error, members, unreadable)
         return roster, declared | made | dict(wanted or {})
 

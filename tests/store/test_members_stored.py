@@ -414,3 +414,27 @@ def test_nothing_is_left_of_a_look_alone_at_one_that_is_removed(house: House) ->
     house.rounds(6)
     assert house.fields("members") == set()
     assert house.fields("slow") == set()
+
+
+class Lantern(Guest):
+    """Something else, which may have the same name."""
+
+
+def test_one_of_another_kind_joins_when_the_one_of_that_name_has_left(store: Store) -> None:
+    Guest.real = {}
+    house = House(store)
+    kinds = {"guest": Guest, "lantern": Lantern}
+    house.supervisor = house_of(lambda desired: [kinds[kind]("one") for kind in desired["names"]])
+    house.runtime = Runtime(store, house.post, {"plant": house.supervisor})
+    house.want("guest")
+    house.rounds(4)
+    assert Guest.real["one"].on
+    house.want("lantern")
+    house.rounds(1)
+    assert store.ticks.loading.children(house.supervisor)["one"].kind == "guest"
+    house.rounds(3)
+    assert not Guest.real["one"].on, "it was stopped by what had started it"
+    house.rounds(4)
+    assert store.ticks.loading.children(house.supervisor)["one"].kind == "lantern"
+    assert Guest.real["one"].on
+    assert [after for _, _, after in moves(house)] == ["joined", "leaving", "removed", "joined"]
