@@ -70,6 +70,7 @@ class Runtime:
             view = self.store.ticks.load(declared, claim)
         except InvalidDocument as error:  # another version of the code is at work, and knows better
             _log.error("tick_left_to_another_version", supervisor=supervisor, error=str(error))  # it says all there is
+            self.store.ticks.leave(declared, claim)
             return "unreadable"
         plan = decide(view, claim.now)
         committed = self.store.ticks.commit(view, plan, claim)

@@ -78,6 +78,9 @@ def test_a_circuit_that_cannot_be_read_is_not_overwritten(runtime: Runtime, stor
     assert tick(runtime) == "unreadable"
     assert ask(store).hget(control, "circuit") == newer.encode()
     assert records(store) == before
+    left = {name: int(ask(store).hget(control, name)) for name in ("lease_until", "dirty", "clean")}
+    assert left["lease_until"] == 0, "whoever can read it ticks at once"
+    assert left["dirty"] > left["clean"], "and finds something to do"
 
 
 # --- what is stored about one child, or ordered, and cannot be read
