@@ -148,9 +148,18 @@ class Ticks:
 def _nothing(supervisor: str, claim: Claim) -> dict[str, Any]:
     """A commit under ``claim`` that changes nothing."""
     return {
-        "supervisor": supervisor, "epoch": claim.epoch, "dirty": claim.dirty, "last": False,
-        "probe": "", "circuit": "", "incident_since": 0, "again": False,
-        "heard": {}, "events": [], "counters": [], "updates": [],
+        "supervisor": supervisor,
+        "epoch": claim.epoch,
+        "dirty": claim.dirty,
+        "last": False,
+        "probe": "",
+        "circuit": "",
+        "incident_since": 0,
+        "again": False,
+        "heard": {},
+        "events": [],
+        "counters": [],
+        "updates": [],
     }
 
 
