@@ -19,10 +19,12 @@ from supervision.backoff import Backoff
 from supervision.child import Child
 from supervision.documents import told
 from supervision.errors import NotRetryable
-from supervision.store.actions import GRACE_MS, Ended, Record
+from supervision.restarting import refused
+from supervision.store.actions import GRACE_MS, MOST_HAND_BACKS, MOST_PASSED_ON, Ended, Record
 from supervision.store.snapshots import Snapshots
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
+from supervision.view import Claim
 
 REPORT_AGAIN_S = 0.5
 """Seconds between two tries to report an end while the store is away; it is usually back within one or two."""
@@ -36,14 +38,22 @@ _EXITED = "its code exited, or its hard limit was reached"
 _log = structlog.get_logger("supervision")
 
 
+class _Unknown(Exception):
+    """What is to be run is not in the code of this process: of an older or a newer version, while both are at work."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """How a run ended: as what, why, whether trying again may help, and what it returned, as JSON."""
+    """How a run ended: as what, why, whether trying again may help, and what it returned, as JSON.
+
+    ``hand_backs`` is how often an interrupted one is handed back to whoever takes it next.
+    """
 
     outcome: str
     error: str = ""
     retry: bool = False
     result: str = ""
+    hand_backs: int = MOST_HAND_BACKS
 
 
 class Acting:
@@ -90,6 +100,7 @@ class Acting:
             retry=done.retry,
             delay_ms=self.delay_ms(record),
             result=done.result,
+            hand_backs=done.hand_backs,
         )
 
     def _performed(self, record: Record) -> _Done:
@@ -107,6 +118,9 @@ class Acting:
             why = f"{told(error)}: {_STOPPED if told_to_stop else _EXITED}"
             log.warning("action_interrupted" if told_to_stop else "action_failed", error=why, exc_info=True)
             return _Done("interrupted" if told_to_stop else "failed", why, retry=True)
+        except _Unknown as error:
+            log.warning("action_handed_back", error=str(error))  # it says all there is
+            return _Done("interrupted", str(error), hand_backs=MOST_PASSED_ON)
         except Exception as error:
             log.warning("action_failed", error=told(error), exc_info=True)
             return _Done("failed", told(error), retry=not isinstance(error, hopeless))
@@ -117,7 +131,8 @@ class Acting:
         child = self.child(record)
         spec = child.spec(record.name) if child else None
         if not child or not spec:
-            raise NotRetryable(f"{record.supervisor}/{record.child} with action {record.name!r} is not declared here")
+            what = f"{record.supervisor}/{record.child} with action {record.name!r} is not in the code of this worker"
+            raise _Unknown(f"{what}; start all workers with the same version of it")
         seen = self._snapshots.of(record.supervisor, child)
         state, since = (seen.record.state, seen.record.since) if seen.record else (child.initial, 0)
         snapshot = seen.snapshot(state, since, record.started)
@@ -126,4 +141,9 @@ class Acting:
         return child, spec, Run(record.id, record.fence, record.attempt, snapshot, params, log, below)
 
     def _restart_below(self, path: str, record: Record) -> None:
+        """Order it, unless it can be seen that nothing would come of it: a person is told so, and why."""
+        if (below := self._supervisors.get(path)) and not record.incident:
+            view = self._store.ticks.loading.view(below, Claim(0, record.started, 0))
+            if why := refused(view):
+                raise NotRetryable(why)
         self._store.orders.restart_all(path, record.id, record.actor, record.reason, fence=record.fence)

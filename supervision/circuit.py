@@ -16,6 +16,8 @@ Rules:
 - Attempts return to 0 only after a stretch of calm; opening again sooner continues the same incident.
 - Exactly one restart is out at a time. It is one action, or several one after the other, as the strategy says; the one
   that is out is known by its id, and what it led to is read from its child.
+- Who was stopped to be started again is started, also when that restart fails before it comes to it: once per attempt,
+  between two attempts, and after the last one.
 - Forced open, a circuit stays open until it is reset.
 - Time and identity are arguments. A circuit is a value; `circuit_step.step` returns the next one.
 """
@@ -90,11 +92,13 @@ class Streak(msgspec.Struct, frozen=True, omit_defaults=True):
 class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The circuit at one moment; times in store milliseconds.
 
-    ``probe`` is the id of the last restart action sent, on the child ``sent_to`` at ``sent_at``; ``errands`` are
-    those that follow it. ``probe_ended`` is when the last one of them had ended, ``closed_at`` since when it has been
-    calm. ``escalated_at`` is when the incident first escalated. ``warned`` says that people were told that escalation
-    is near, ``called`` that they were called, ``broken`` names the checks of which they were told that the check itself
-    is wrong. ``forced`` says who forced it open, ``suspected`` since when the store or the network is suspected.
+    ``probe`` is the id of the last restart action sent, on the child ``sent_to`` at ``sent_at``; ``errands`` are those
+    that follow it. ``probe_ended`` is when the last one of them had ended, ``closed_at`` since when it has been calm.
+    ``stopped`` are those who were stopped to be started again and were not started since, as far as was noted;
+    ``restarting.round_of`` knows who was. ``escalated_at`` is when the incident first escalated. ``warned`` says that
+    people were told that escalation is near, ``called`` that they were called, ``broken`` names the checks of which
+    they were told that the check itself is wrong. ``forced`` says who forced it open, ``suspected`` since when the
+    store or the network is suspected.
     """
 
     state: State = State.CLOSED
@@ -115,6 +119,7 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     sent_to: str = ""
     sent_at: int = 0
     errands: tuple[Errand, ...] = ()
+    stopped: tuple[str, ...] = ()
     escalated_at: int = 0
     called: bool = False
     forced: str = ""
@@ -165,6 +170,10 @@ class Round:
     """What restarts a child, by the child that failed; only what could begin right now."""
     free: frozenset[str]
     """The children that an action could be given to right now, among those that errands are waiting for."""
+    stopped: tuple[str, ...]
+    """Who was stopped by a restart and is not started again yet, in the declared order."""
+    startable: tuple[str, ...]
+    """Those of them who can be started right now, and were not tried since the last attempt."""
     rules: Rules
     now: int
     epoch: int

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from supervision.attempts import Failing, aimed, failing_one, fails, most, probed, recent, used
 from supervision.checks import Ok, Unknown
+from supervision.child import START, STOP
 from supervision.circuit import PROBE_LEASE_MS, Circuit, Round, State, Streak, stable_ms, tripped
 from supervision.model import Event
 from supervision.strategy import Errand
@@ -34,11 +35,20 @@ def step(circuit: Circuit, around: Round) -> Step:
     declared = not circuit.check or any(seen.check.name == circuit.check for seen in around.evaluations)
     known = counted.state is State.CLOSED or declared
     moved = _STEPS[counted.state](counted, around) if known else _closed(counted, around, "check no longer declared")
-    return Step(_tidy(moved.circuit), moved.events, moved.errand)
+    return Step(_tidy(_noted(moved)), moved.events, moved.errand)
+
+
+def _noted(moved: Step) -> Circuit:
+    """The circuit that remembers whom it stops, until that one is started."""
+    errand, stopped = moved.errand, moved.circuit.stopped
+    if errand is None or errand.action != STOP or errand.child in stopped:
+        return moved.circuit
+    return replace(moved.circuit, stopped=(*stopped, errand.child))
 
 
 def _after_probe(circuit: Circuit, around: Round) -> Circuit:
     """Note that the probe has ended: from here on, only what was seen since speaks for it."""
+    circuit = replace(circuit, stopped=around.stopped)
     if circuit.probe_ended > around.now:  # the clock was set back
         circuit = replace(circuit, probe_ended=around.now)
     over = around.probe.ended and not circuit.errands
@@ -59,7 +69,7 @@ def _tidy(circuit: Circuit) -> Circuit:
     """Forget what no rule will look at, so that a calm circuit is written once and then never again."""
     if circuit.state is not State.CLOSED:
         return circuit
-    return replace(circuit, streaks={name: s for name, s in circuit.streaks.items() if s.fails})
+    return replace(circuit, streaks={name: s for name, s in circuit.streaks.items() if s.fails}, stopped=())
 
 
 def _while_closed(circuit: Circuit, around: Round) -> Step:
@@ -99,7 +109,7 @@ def _while_open(circuit: Circuit, around: Round) -> Step:
         return _escalated(circuit, around)
     begun, errand = probed(circuit, around)
     if errand is None:
-        return Step(circuit)
+        return _started_again(circuit, around)
     sent = replace(begun, state=State.VERIFYING)
     events = [_changed(circuit, sent, around, f"restart of {sent.child}, attempt {sent.attempt}")]
     remaining = most(circuit, around) - used(sent, around)
@@ -121,7 +131,8 @@ def _while_verifying(circuit: Circuit, around: Round) -> Step:
         check, verdict = failing
         return _reopened(aimed(circuit, failing), around, f"{check.name} fails after the restart: {verdict.reason}")
     if _holds(circuit, around):
-        healed = f"restart of {circuit.child} healed it" if circuit.child else "everything was restarted"
+        all_of_them = "everything was restarted" if circuit.sent_to else "recovered by itself"
+        healed = f"restart of {circuit.child} healed it" if circuit.child else all_of_them
         return _closed(circuit, around, healed)
     return Step(circuit)
 
@@ -145,9 +156,17 @@ def _while_escalated(circuit: Circuit, around: Round) -> Step:
         return _continued_slowly(circuit, around)
     begun, errand = probed(circuit, around) if around.rules.slow_probe_ms else (circuit, None)
     if errand is None:
-        return Step(circuit)
+        return _started_again(circuit, around)
     slow = replace(begun, next_attempt_at=_slowly(around))
     return Step(slow, (Event("slow_probe", around.supervisor, f"restart of {slow.child}"),), errand)
+
+
+def _started_again(circuit: Circuit, around: Round) -> Step:
+    """The start of one that a restart has stopped and that it did not come to, while nothing of it is out."""
+    if circuit.errands or around.probing or not around.probe.ended or not around.startable:
+        return Step(circuit)
+    name = around.startable[0]
+    return Step(replace(circuit, sent_to=name, sent_at=around.now), (), Errand(name, START))
 
 
 def _slowly(around: Round) -> int:

@@ -25,11 +25,11 @@ from supervision import derive, freshness, members
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Circuit, State, suppressed
 from supervision.circuit_step import Step, step
-from supervision.evaluate import broken, evaluated, resting, told_broken
+from supervision.evaluate import ORDERS, broken, evaluated, resting, told_broken
 from supervision.freshness import Rung
 from supervision.members import Changes
 from supervision.model import ChildRecord, Event, Reservation, Update
-from supervision.ordered import heard
+from supervision.ordered import heard, unheard
 from supervision.orders import Mode
 from supervision.restarting import called, everything, round_of, with_probe
 from supervision.room import Room, fitted
@@ -56,7 +56,7 @@ class Plan:
 def decide(view: View, now: int) -> Plan:
     """The plan for ``view`` at store time ``now``; the same arguments always give the same plan."""
     if view.orders.mode is Mode.OFF:  # a parent's restart is for now or never; what people order waits for them
-        return Plan(None, (), taken_off={"restart": view.orders.restart} if view.orders.restart else {})
+        return _off(view)
     changes = members.changed(view, now)
     suspicion = freshness.suspicion(view, now)
     suspected, suspicions = freshness.suspected(view.circuit.suspected, suspicion, view.supervisor.path, now)
@@ -80,6 +80,15 @@ def decide(view: View, now: int) -> Plan:
         refused=fitting.refused,
         again=bool(stepped.events) or changes.more,
     )
+
+
+def _off(view: View) -> Plan:
+    """Nothing but that an order of now or never was not heard, and, once, why orders cannot be read."""
+    circuit, told = None, unheard(view)
+    if view.orders.unreadable and ORDERS not in view.circuit.broken:
+        circuit = replace(view.circuit, broken=(*view.circuit.broken, ORDERS))
+        told = (*told, Event("check_broken", view.supervisor.path, view.orders.unreadable))
+    return Plan(circuit, (), told, taken_off={"restart": view.orders.restart} if view.orders.restart else {})
 
 
 def _would_restart(stepped: Step, view: View) -> tuple[Event, ...]:

@@ -169,7 +169,7 @@ def _not_before(seen: ChildView, record: ChildRecord, action: str, view: View) -
         return 0
     last = seen.last_action
     ended = last.ended if last and last.name == action else 0
-    since = max(before.at, ended)
+    since = max(before.at, ended if ended <= view.now else 0)  # an end ahead is from before the clock was set back
     if view.resumed and not view.resumed <= since <= view.now:  # nobody looked meanwhile, or the clock was set
         since = view.resumed
     return since + view.supervisor.restart.delay_ms(before.count, seen.child.path)

@@ -2,11 +2,11 @@
 
 A document is a frozen dataclass, a `msgspec.Struct` or a plain mapping. It is refused when it has the wrong type, when
 it does not survive the way to JSON and back (NaN, sets in a mapping, numbers as keys), or when it is too large: all of
-it before anything is written.
+it before anything is written. What is wrong is told by path and type: a value may be a secret, and errors are kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -51,20 +51,20 @@ def told(error: BaseException) -> str:
 def encode(document: Any, expected: type, what: str) -> bytes:
     """``document`` as JSON, or `InvalidDocument` naming ``what`` it is, what was wrong and what would be right."""
     if not isinstance(document, expected):
-        raise InvalidDocument(f"{what}: {shown(document)} is a {type(document).__name__}, not {expected.__name__}")
+        raise InvalidDocument(f"{what}: it is a {type(document).__name__}, not {expected.__name__}")
     try:
         data = msgspec.json.encode(document)
-    except Exception as error:  # not only msgspec's: it reads properties and iterates over what users wrote
-        raise InvalidDocument(f"{what}: cannot be written as JSON ({told(error)}); {_RIGHT}") from error
+    except Exception as error:  # noqa: BLE001 # not only msgspec's: it reads properties and iterates over what users wrote
+        raise InvalidDocument(f"{what}: cannot be written as JSON ({_unquoted(error)}); {_RIGHT}") from None
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(f"{what}: {len(data):,} bytes as JSON, at most {MAX_DOCUMENT_BYTES:,} are allowed")
     try:
         back: Any = msgspec.json.decode(data, type=expected)
-        same = bool(back == document)
-    except Exception as error:  # a user's __post_init__ or __eq__ may raise anything
-        raise InvalidDocument(f"{what}: {shown(document)} cannot be read back ({told(error)}); {_RIGHT}") from error
-    if not same:
-        raise InvalidDocument(f"{what}: {shown(document)} would be read back as {shown(back)}; {_RIGHT}")
+        wrong = "" if back == document else _difference(document, back, "$")
+    except Exception as error:  # noqa: BLE001 # a user's __post_init__ or __eq__ may raise anything
+        raise InvalidDocument(f"{what}: cannot be read back ({_unquoted(error)}); {_RIGHT}") from None
+    if wrong:
+        raise InvalidDocument(f"{what}: {wrong}; {_RIGHT}")
     return data
 
 
@@ -72,5 +72,50 @@ def decode(data: bytes, expected: type, what: str) -> Any:
     """The document in ``data``; `InvalidDocument` when it was written for another version of ``expected``."""
     try:
         return msgspec.json.decode(data, type=expected)
-    except Exception as error:  # a user's __post_init__ may raise anything
-        raise InvalidDocument(f"{what}: {data[:80]!r} is not a {expected.__name__} ({told(error)})") from error
+    except Exception as error:  # noqa: BLE001 # a user's __post_init__ may raise anything
+        raise InvalidDocument(f"{what}: it is not a {expected.__name__} ({_unquoted(error)})") from None
+
+
+_NO_VALUE = (
+    "Expected `",
+    "Object ",
+    "JSON is malformed",
+    "Input data was truncated",
+    "Encoding objects of",
+    "Only dicts",
+)
+"""How those of msgspec's sentences begin in which types and fields are named, and no value of the document is."""
+
+
+def _unquoted(error: Exception) -> str:
+    """What was wrong and where, without what the document says there: it may be a password, and this is kept."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 # as in `told`
+        said = ""
+    if not said.startswith(_NO_VALUE):
+        at = said.rpartition(" - at `")
+        said = f"at `{at[2]}" if at[1] else ""
+    return clipped(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+def _difference(written: Any, read: Any, path: str) -> str:
+    """The first place at which a document is not read back as it is, by its path and by types."""
+    ours, theirs = _parts(written), _parts(read)
+    for key, value in ours.items():
+        if key not in theirs:
+            return clipped(f"{path} has a key of type {type(key).__name__}, which would be read back as another one")
+        if value != theirs[key]:
+            return _difference(value, theirs[key], f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}")
+    another = "another one" if type(read) is type(written) else f"a {type(read).__name__}"
+    return clipped(f"{path} is a {type(written).__name__} and would be read back as {another}")
+
+
+def _parts(value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return dict(enumerate(value))
+    return value if isinstance(value, Mapping) else {}

@@ -12,6 +12,7 @@ from supervision.view import ChildView, View
 
 DYNAMIC = "dynamic children"
 UNREADABLE = "unreadable children"
+ORDERS = "unreadable orders"
 """The names under which they stand among what is broken; no check can have them."""
 
 _MOST_NAMES = 10

@@ -5,6 +5,9 @@ from it again, those that are leaving among them, from the document that last wa
 
 - No opinion (None) changes nothing. An empty list lets all leave.
 - Who leaves is stopped, looked at once more, and removed with its documents; who is wanted again before that stays.
+- A name that is wanted for something of another kind is free for it when the member that has it has left.
+- A member that the code here does not make is left alone: another version of the code may be at work, which knows it.
+  When no version has made it for long, and its document is not the one in force, it is forgotten (`registry.prune`).
 - A function that raises or answers nonsense has no opinion; that is told once.
 """
 
@@ -74,6 +77,13 @@ def source(document: str) -> str:
     return blake2b(document.encode(), digest_size=8).hexdigest()
 
 
+def of_their_kind(wanted: Mapping[str, Child] | None, made: Mapping[str, Child]) -> Mapping[str, Child] | None:
+    """Without those whose name a member of another kind still has: that one leaves first, and knows how to stop."""
+    if wanted is None:
+        return None
+    return {name: child for name, child in wanted.items() if name not in made or made[name].kind == child.kind}
+
+
 def changed(view: View, now: int) -> Changes:
     """Who comes, who leaves, who stays after all, and who is gone."""
     if view.supervisor.dynamic is None:
@@ -94,14 +104,14 @@ def _moves(view: View, now: int) -> Iterator[tuple[str, Member | None, Event | N
         seen = view.children.get(name)
         if seen is not None and _unwanted(name, member, view):
             yield from _going(seen, member, view, now)
-        elif seen is None and _unwanted(name, member, view) and not (member.leaving and view.roster.error):
-            yield name, None, _told(name, view, "nothing in the code makes it any more", "", "removed")
 
 
 def _coming(view: View) -> Iterator[tuple[str, Member | None, Event | None]]:
     roster = view.roster
     for name in roster.wanted or ():
         known = roster.members.get(name)
+        if name in roster.unreadable:
+            continue
         if known is None:
             yield name, Member(roster.source), _told(name, view, "wanted", "", "joined")
         elif known.leaving:
@@ -116,7 +126,7 @@ def _going(seen: ChildView, member: Member, view: View, now: int) -> Iterator[tu
     leaving = msgspec.structs.replace(member, leaving=now)
     if not member.leaving:
         yield name, leaving, _told(name, view, "no longer wanted", "", "leaving")
-    elif seen.in_flight:
+    elif seen.in_flight or seen.unreadable:
         return
     elif seen.record is None or _at_rest(seen, seen.record, member):
         yield name, None, _told(name, view, "at rest, and seen so", "leaving", "removed")

@@ -39,7 +39,7 @@ def encoded(document: Any, path: str) -> str:
     if isinstance(document, msgspec.Struct) or (is_dataclass(document) and not isinstance(document, type)):
         return documents.encode(document, type(document), what).decode()
     raise InvalidDocument(
-        f"{what}: {shown(document)} is a {type(document).__name__}; "
+        f"{what}: it is a {type(document).__name__}; "
         'needs a mapping, a dataclass or a msgspec.Struct, for example {"running": false}'
     )
 

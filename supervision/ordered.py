@@ -14,6 +14,7 @@ from supervision.circuit import Circuit, State
 from supervision.circuit_step import Step
 from supervision.model import Event
 from supervision.orders import Mode
+from supervision.restarting import refused
 from supervision.strategy import Errand
 from supervision.view import View
 
@@ -43,11 +44,26 @@ def heard(view: View, errands: tuple[Errand, ...], now: int) -> Heard:
         step = _forced_open(step, view, now)
     if orders.restart:
         taken_off["restart"] = orders.restart
-        if orders.mode is Mode.ACT:
-            step = _restarted(step, view, errands, now)
-        else:
+        if orders.mode is Mode.OBSERVE:
             events.append(Event("would", path, "the parent restarts everything below", after="restart"))
+        elif (step.circuit if step else view.circuit).forced or _pointless(view, errands):
+            events += unheard(view)
+        else:
+            step = _restarted(step, view, errands, now)
     return Heard(step, tuple(events), taken_off)
+
+
+def unheard(view: View) -> tuple[Event, ...]:
+    """The record of a restart that was ordered and that nothing comes of, for whoever was told that it is ordered."""
+    why = refused(view) or f"{view.supervisor.path} was forced open at the same time"
+    return (
+        (Event("order", view.supervisor.path, why, before="restart", after="refused"),) if view.orders.restart else ()
+    )
+
+
+def _pointless(view: View, errands: tuple[Errand, ...]) -> bool:
+    """Whether there is nobody to restart, and no trouble whose attempts could begin anew."""
+    return not errands and view.circuit.state is State.CLOSED
 
 
 def _reset(view: View, now: int) -> Step | None:
@@ -87,11 +103,9 @@ def _forced_open(done: Step | None, view: View, now: int) -> Step:
     return Step(opened, (*events, *moved))
 
 
-def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: int) -> Step | None:
+def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: int) -> Step:
     """Everything restarted by the parent's wish. The incident goes on until it is calm; the window is not cleared."""
     before, events = (done.circuit, done.events) if done else (view.circuit, ())
-    if before.forced:
-        return done
     begun = Circuit(
         state=State.VERIFYING,
         incident=before.incident or f"{view.supervisor.path}@{view.epoch}",
@@ -102,6 +116,7 @@ def _restarted(done: Step | None, view: View, errands: tuple[Errand, ...], now: 
         restarts=before.restarts,
         probe=before.probe,
         errands=errands,
+        stopped=before.stopped,
         warned=before.warned,
         escalated_at=before.escalated_at,
         called=before.called,

@@ -9,7 +9,8 @@
 - A restart of everything below is what a parent orders, under the id of its action.
 
 The last three are heard once, by one tick, which takes them off. A person's own restart of a child is no decision of
-the supervisor's: it is possible in every mode and in every pause.
+the supervisor's: it is possible in every mode and in every pause. Only that of a whole supervisor is carried out by its
+ticks, so where those restart nothing the action fails, and says why.
 """
 
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ class Orders(msgspec.Struct, frozen=True):
     """All orders to one supervisor.
 
     ``reset`` is the id of an incident, ``restart`` that of a parent's action; both are empty when nothing is ordered.
-    ``switched`` holds what people have switched on (true) or off, by child, `WHOLE` among them.
+    ``switched`` holds what people have switched on (true) or off, by child, `WHOLE` among them. ``unreadable`` says why
+    some orders cannot be read: nobody may go further than they allow, whatever that is, so the mode is off.
     """
 
     mode: Mode = Mode.ACT
@@ -74,6 +76,7 @@ class Orders(msgspec.Struct, frozen=True):
     forced: Forced | None = None
     switched: Mapping[str, bool] = {}
     restart: str = ""
+    unreadable: str = ""
 
     def paused_until(self, child: str, now: int) -> int:
         """When the pause of ``child`` (or of the `WHOLE`) ends, its own or the whole's; 0 if it is not paused."""

@@ -3,7 +3,9 @@
 from msgspec.structs import replace
 
 from supervision import derive
+from supervision.actions import RECONFIGURE
 from supervision.checks import Fail
+from supervision.child import RESTART_CHILD, START
 from supervision.circuit import Circuit, Evaluation, Probe, Round, Rules, State
 from supervision.circuit_step import Step
 from supervision.evaluate import resting
@@ -11,7 +13,7 @@ from supervision.model import Event, Phase, Reservation
 from supervision.orders import Mode
 from supervision.strategy import Errand, errands, group
 from supervision.supervisor import Supervisor
-from supervision.view import View
+from supervision.view import ChildView, View
 
 
 def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool) -> Round:
@@ -27,6 +29,8 @@ def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool
         probing=any(seen.in_flight and seen.in_flight == circuit.probe for seen in view.children.values()),
         restarts={name: plan for name, plan in plans.items() if plan and _free(plan[0].child, view, now)},
         free=frozenset(name for name in waiting if _free(name, view, now)),
+        stopped=(stopped := _still_stopped(view)),
+        startable=() if blind else tuple(name for name in stopped if _startable(name, view, now)),
         rules=rules_of(declared),
         now=now,
         epoch=view.epoch,
@@ -45,8 +49,49 @@ def rules_of(declared: Supervisor) -> Rules:
 
 
 def everything(view: View) -> tuple[Errand, ...]:
-    """What restarts all children of a supervisor that are meant to run."""
-    return errands([seen.child for name, seen in view.children.items() if _goes_along(name, view)])
+    """What restarts all children of a supervisor that are meant to run, and the one that failed."""
+    found = view.children.items()
+    return errands([seen.child for name, seen in found if _goes_along(name, view) or _failed(name, view)])
+
+
+def refused(view: View) -> str:
+    """Why nothing comes of an order to restart everything below, and what would be right; empty when it is followed."""
+    path, mode, circuit = view.supervisor.path, view.orders.mode, view.circuit
+    if mode is not Mode.ACT:
+        return f"{path} is in the mode {mode}, so nothing below it is restarted; first: supervision mode {path} act"
+    if circuit.forced:
+        first = f"supervision reset {path} --incident {circuit.incident}"
+        return f"{path} is forced open by {circuit.forced}, so nothing below it is restarted; first: {first}"
+    if everything(view):
+        return ""
+    names = list(view.children)
+    told = [f"{name} {_kept_from(name, view)}" for name in names[:_MOST_NAMES]]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    why = ", ".join(told) + more if told else "it has none"
+    return f"{path}: none of its children can be restarted now ({why}); resume, enable or start one of them first"
+
+
+_MOST_NAMES = 10
+
+
+def _kept_from(name: str, view: View) -> str:
+    """What keeps a child from being restarted with the others."""
+    seen = view.children[name]
+    reasons = {
+        "leaves": seen.leaving,
+        "is disabled": resting(seen, view),
+        "is paused": view.orders.paused_until(name, view.now),
+        "cannot be read or seen": not _within_reach(name, view),
+        "was seen by no tick yet": seen.record is None,
+        "is stopped": not _meant_to_run(name, view),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "offers no restart")
+
+
+def _failed(name: str, view: View) -> bool:
+    """Whether it is the child in the sights of an open circuit: that one is dead, and still meant to run."""
+    open_now = view.circuit.state is not State.CLOSED and name == view.circuit.child
+    return open_now and not resting(view.children[name], view) and _within_reach(name, view)
 
 
 def with_probe(stepped: Step, view: View) -> tuple[Circuit, Reservation | None]:
@@ -86,7 +131,30 @@ def _goes_along(name: str, view: View) -> bool:
 
 def _meant_to_run(name: str, view: View) -> bool:
     seen = view.children[name]
-    return seen.record is not None and seen.record.phase is not Phase.STOPPED and not resting(seen, view)
+    runs = seen.record is not None and (seen.record.phase is not Phase.STOPPED or name in view.circuit.stopped)
+    return runs and not resting(seen, view)
+
+
+def _still_stopped(view: View) -> tuple[str, ...]:
+    """Those whom a restart has stopped, without those who are gone or were started since, by whomever."""
+    stopped = view.circuit.stopped
+    there = [name for name in view.children if name in stopped] if stopped else []
+    return tuple(name for name in there if not _started(view.children[name]))
+
+
+def _started(seen: ChildView) -> bool:
+    last = seen.last_action
+    return not seen.in_flight and last is not None and last.name in _STARTING and last.outcome == "succeeded"
+
+
+_STARTING = frozenset({START, RESTART_CHILD, RECONFIGURE})
+
+
+def _startable(name: str, view: View, now: int) -> bool:
+    """Whether it can be started now; one try in each attempt, so that a start that fails is no hot loop."""
+    last, seen = view.children[name].last_action, view.children[name]
+    tried = last is not None and last.name == START and last.ended >= max(view.circuit.restarts, default=0)
+    return START in seen.child.actions and not tried and _free(name, view, now)
 
 
 def _within_reach(name: str, view: View) -> bool:

@@ -72,6 +72,7 @@ class Runtime:
             view = self.store.ticks.load(declared, claim)
         except InvalidDocument as error:  # another version of the code is at work, and knows better
             _log.error("tick_left_to_another_version", supervisor=supervisor, error=str(error))  # it says all there is
+            self.store.ticks.leave(declared, claim)
             return "unreadable"
         plan = decide(view, claim.now)
         committed = self.store.ticks.commit(view, plan, claim)
@@ -151,8 +152,12 @@ class Runtime:
     def sweep_forgotten(self) -> int:
         """Say again what is declared here, and forget what nobody has declared for long."""
         self.declare()
-        pruned = sum(len(self.store.registry.prune(each)) for each in self.supervisors.values())
+        pruned = sum(self._prune(each) for each in self.supervisors.values())
         return pruned + len(self.store.registry.forget())
+
+    def _prune(self, supervisor: Supervisor) -> int:
+        roster, made = self.store.ticks.loading.there(supervisor)
+        return len(self.store.registry.prune(supervisor, made=made, source=roster.source))
 
     def declare(self) -> None:
         """Tell the store what this process has declared, for those that do not have the code."""

@@ -6,7 +6,8 @@
 
 A group is stopped in reverse of the declared order, and then started in that order: what is declared later may stand on
 what is declared earlier. A child that offers no ``stop`` and ``start`` is restarted when its turn to start comes. One
-action after the other: the next is sent when the one before it has succeeded.
+action after the other: the next is sent when the one before it has succeeded. When one fails, those that were stopped
+and not started yet are started again, each when it can be: a healthy sibling is not the price of a failed attempt.
 """
 
 from collections.abc import Sequence

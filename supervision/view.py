@@ -80,13 +80,17 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Roster(msgspec.Struct, frozen=True):
-    """The members as stored, and what is wanted now: ``wanted`` is None for no opinion, ``error`` says why."""
+    """The members as stored, and what is wanted now: ``wanted`` is None for no opinion, ``error`` says why.
+
+    ``unreadable`` says, by name, why what is stored about a member cannot be read.
+    """
 
     source: str = ""
     document: str = ""
     wanted: Mapping[str, Child] | None = None
     error: str = ""
     members: Mapping[str, Member] = {}
+    unreadable: Mapping[str, str] = {}
 
 
 class View(msgspec.Struct, frozen=True):

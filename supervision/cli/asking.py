@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
 from supervision.cli.exits import CONDITION_FAILED, UNREACHABLE, USAGE, Refusal
 from supervision.cli.printing import say, say_json
 from supervision.errors import Conflict, InvalidDocument, StoreUnavailable
+
+if TYPE_CHECKING:
+    from supervision.client import Client
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -96,6 +99,12 @@ def answered(path: str, again: str) -> Iterator[None]:
         raise Refusal(str(error), USAGE, f"supervision describe {path}") from error
     except StoreUnavailable as error:
         raise Refusal(f"{error}; it may have been ordered or not", UNREACHABLE, again) from error
+
+
+def next_tick(source: "Client", path: str) -> str:
+    """Who hears an order that moves a circuit: in the mode off nobody does, until that is over."""
+    off = getattr(source.get(path), "mode", "") == "off"
+    return f"the first tick once {path} is in the mode act again; it is off" if off else "the next tick"
 
 
 def say_order(path: str, output: str, sentence: str, **shape: object) -> None:

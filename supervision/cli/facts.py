@@ -108,7 +108,10 @@ def _tick_facts(found: "Facts") -> Iterator[Fact]:
 
 
 def _circuit_facts(supervisor: "SupervisorView") -> Iterator[Fact]:
-    if supervisor.circuit != "closed":
+    if supervisor.unreadable:
+        cure = "have the version of the code that wrote it do the ticks, or write it anew"
+        yield Fact(f"what is stored about {supervisor.path}", FAILED, supervisor.unreadable, cure)
+    if supervisor.circuit not in {"closed", "unreadable"}:
         escalated = supervisor.circuit == "escalated"
         cure = f"supervision describe {supervisor.path}; then supervision reset {supervisor.path}"
         wait = f"wait for its restarts, and watch: supervision describe {supervisor.path}"

@@ -5,7 +5,7 @@ import uuid
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.asking import answered, confirmed, request_option, say_order, who_options, yes_option
+from supervision.cli.asking import answered, confirmed, next_tick, request_option, say_order, who_options, yes_option
 from supervision.cli.printing import output_option
 
 
@@ -27,4 +27,4 @@ def command(  # noqa: PLR0913 # click hands in every option
     request_id = request_id or uuid.uuid4().hex[:12]
     with answered(path, f"{again} --yes --request-id {request_id}"):
         source.force_open(path, by=by, reason=reason, request_id=request_id)
-    say_order(path, output, "will be forced open by the next tick", forced=True)
+    say_order(path, output, f"will be forced open by {next_tick(source, path)}", forced=True)

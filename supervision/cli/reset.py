@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.asking import answered, say_order, who_options
+from supervision.cli.asking import answered, next_tick, say_order, who_options
 from supervision.cli.exits import CONDITION_FAILED, USAGE, Refusal
 from supervision.cli.printing import output_option
 
@@ -27,7 +27,7 @@ def command(ctx: click.Context, path: str, *, output: str, incident: str | None,
         raise _nameless(path, source.get(path))
     with answered(path, f"supervision reset {path} --incident {incident}"):
         source.reset(path, incident=incident, by=by, reason=reason)
-    say_order(path, output, f"{incident} will be reset by the next tick", incident=incident)
+    say_order(path, output, f"{incident} will be reset by {next_tick(source, path)}", incident=incident)
 
 
 def _nameless(path: str, found: "ChildView | SupervisorView") -> Refusal:

@@ -78,7 +78,7 @@ def supervisor_row(seen: "SupervisorView", as_child: "ChildView | None" = None) 
         action=_action(as_child),
         reason="; ".join(parts),
         news="; ".join(map(_lasting, parts)),
-        since=moment(seen.opened_at if seen.circuit != "closed" else 0),
+        since=moment(seen.opened_at if seen.circuit not in {"closed", "unreadable"} else 0),
         not_before=moment(seen.next_attempt_at if seen.circuit == "open" else 0),
         incident=seen.incident,
     )
@@ -119,6 +119,8 @@ def _paused(seen: "SupervisorView | ChildView") -> list[str]:
 
 def circuit_sentence(seen: "SupervisorView") -> str:
     """What the circuit is about, in words."""
+    if seen.unreadable:
+        return f"cannot be read: {seen.unreadable}"
     if seen.last_tick_at is None:
         return "no tick yet"
     if seen.circuit == "closed":

@@ -26,6 +26,10 @@ MOST_HAND_BACKS = 3
 """Runs cut short by the end of their worker that cost the action none of its retries. Bounded, because an action that
 ends its own process looks the same; a deploy is over before the fourth."""
 
+MOST_PASSED_ON = 10
+"""Runs that cost none of the retries because the worker's code does not know the action: with two versions at work one
+of the next takes it, a second later each; where no worker knows it, it fails after about as many seconds."""
+
 KEEP_S = 24 * 3600
 """How long the record of an ended action can be asked for."""
 
@@ -101,10 +105,11 @@ class Actions:
         retry: bool = True,
         delay_ms: int = 0,
         result: str = "",
+        hand_backs: int = MOST_HAND_BACKS,
     ) -> Ended:
         """End one run; ``outcome`` is succeeded or failed, and failed becomes retrying while runs are left.
 
-        An interrupted run is one whose worker was told to stop: it is handed back and due at once, `MOST_HAND_BACKS`
+        An interrupted run is one whose worker was told to stop: it is handed back and due at once, ``hand_backs``
         times per action, and has failed like any other after that. Two outcomes are a sweep's, and mean failed if the
         store's clock agrees, else nothing is done and the answer is alive: dead, for a run beyond its deadline, and
         expired, for a restart probe that nobody started in time.
@@ -122,7 +127,7 @@ class Actions:
             ],
             [
                 *(record.id, record.fence, outcome, clipped(error), int(retry), delay_ms, KEEP_S, PROBE_LEASE_MS),
-                *(MOST_HAND_BACKS, result),
+                *(hand_backs, result),
             ],
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
@@ -161,7 +166,7 @@ class Actions:
         found: list[Record] = []
         skipped = 0
         while page := self._overdue(skipped):
-            unreadable = sum(not self._collect(action_id.decode(), found) for action_id in page)
+            unreadable = sum(not self._collect(action_id, found) for action_id in page)
             skipped += unreadable
             if found or not unreadable:
                 break
@@ -171,10 +176,11 @@ class Actions:
         keys = [self._keys.due, self._keys.swept]
         return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS, skipped]))
 
-    def _collect(self, action_id: str, found: list[Record]) -> bool:
+    def _collect(self, stored_id: bytes, found: list[Record]) -> bool:
         """Add the record to ``found``, if there is one; False if nobody here can read it."""
+        action_id = stored_id.decode(errors="backslashreplace")
         try:
-            record = self.get(action_id)
+            record = self.get(stored_id.decode())
         except (msgspec.MsgspecError, UnicodeError, redis.ResponseError) as error:
             _log.error("action_unreadable", action=action_id, error=str(error))  # it says all there is
             return False

@@ -6,6 +6,7 @@ from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.registry import DeclaredChild, DeclaredSupervisor, Registry
 from supervision.store.scripts import Scripts
+from supervision.store.views import UNREADABLE
 
 
 class StoredMember(msgspec.Struct, frozen=True):
@@ -31,13 +32,22 @@ class Declarations:
         for path in dynamic:
             pipeline.hgetall(self._keys.of(path, "members"))
         with translated("members"):
-            stored = pipeline.execute() if dynamic else []
+            stored = pipeline.execute(raise_on_error=False) if dynamic else []
         for path, members in zip(dynamic, stored, strict=True):
-            declared[path] = _with(declared[path], members)
+            if isinstance(members, dict):  # else no hash: what else is there says so
+                declared[path] = _with(declared[path], members)
         return declared
 
 
 def _with(declared: DeclaredSupervisor, members: dict[bytes, bytes]) -> DeclaredSupervisor:
-    found = {name.decode(): msgspec.json.decode(text, type=StoredMember) for name, text in sorted(members.items())}
-    made = {name: member.declared for name, member in found.items() if name not in declared.children}
+    found = {name.decode(errors="backslashreplace"): _member(text) for name, text in sorted(members.items())}
+    made = {name: child for name, child in found.items() if name not in declared.children}
     return msgspec.structs.replace(declared, children={**declared.children, **made})
+
+
+def _member(text: bytes) -> DeclaredChild:
+    """A member as declared; of one that cannot be read only that it is there."""
+    try:
+        return msgspec.json.decode(text, type=StoredMember).declared
+    except msgspec.MsgspecError:
+        return DeclaredChild(UNREADABLE, {}, {})

@@ -9,7 +9,12 @@ from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 
 KEEP_MS = 7 * 24 * 3600 * 1000
-"""A week of history; an incident that is open longer than that keeps its records."""
+"""A week of history; an incident that is open longer than that keeps its records.
+
+It keeps all of those since it began, whatever they are about: a stream can only be cut at its old end. So a circuit
+that is forced open for a winter keeps a winter of history, of every supervisor in the namespace; `supervision doctor`
+names circuits that are not closed, and a reset lets the next sweep cut.
+"""
 
 _PAGE = 500
 

@@ -15,7 +15,7 @@ from supervision.child import Child
 from supervision.circuit import Circuit
 from supervision.errors import InvalidDocument
 from supervision.freshness import limits
-from supervision.members import Maker, source
+from supervision.members import Maker, of_their_kind, source
 from supervision.model import ChildRecord, LastAction, Observation
 from supervision.orders import WHOLE, Mode
 from supervision.store.connection import translated
@@ -66,6 +66,7 @@ class Loading:
                     leaving=_leaves(name, roster),
                     stale_after_ms=limits(child, supervisor).stale_ms,
                     resumed=claim.resumed,
+                    unreadable=roster.unreadable.get(name, ""),
                 )
                 for name, child in children.items()
             },
@@ -79,8 +80,12 @@ class Loading:
 
     def children(self, supervisor: Supervisor) -> dict[str, Child]:
         """All children that there are now: declared, or enrolled and still made by the code."""
+        return self.there(supervisor)[1]
+
+    def there(self, supervisor: Supervisor) -> tuple[Roster, dict[str, Child]]:
+        """Who comes and goes, and all children that there are now."""
         if supervisor.dynamic is None:
-            return dict(supervisor.children)
+            return Roster(), dict(supervisor.children)
         wanted = ("desired", "members", "sources")
         pipeline = self._client.pipeline(transaction=True)
         for what in wanted:
@@ -90,7 +95,7 @@ class Loading:
         roster, children = self._children(supervisor, found)
         # One that is not enrolled yet leaves no document that nobody would remove.
         known = {*supervisor.children, *roster.members}
-        return {name: child for name, child in children.items() if name in known}
+        return roster, {name: child for name, child in children.items() if name in known}
 
     def _read(self, supervisor: Supervisor) -> list[Any]:
         of, path = self._keys.of, supervisor.path
@@ -110,52 +115,71 @@ class Loading:
         if supervisor.dynamic is None:
             return Roster(), declared
         maker = self._makers.setdefault(supervisor.path, Maker(supervisor))
-        document = _whole_document(supervisor, found["desired"])
-        wanted, error = maker.made(document)
-        members = {
-            name.decode(): member for name, text in found["members"].items() if (member := _decoded(text, Member))
-        }
+        try:
+            document = _whole_document(supervisor, found["desired"])
+            wanted, error = maker.made(document)
+        except _WRONG as wrong:
+            document, wanted, error = "", None, f"the desired document of {supervisor.path}: {_told(wrong)}"
+        members, unreadable = _members(found["members"])
         made: dict[str, Child] = {}
         for name, member in members.items():
             text = found["sources"].get(member.source.encode())
-            children = maker.made(text.decode())[0] if text else None
+            children = maker.made(text.decode(errors="replace"))[0] if text else None
             if children and name in children:
                 made[name] = children[name]
-        roster = Roster(source(document), document, wanted, error, members)
+        wanted = of_their_kind(wanted, made)
+        roster = Roster(source(document), document, wanted, error, members, unreadable)
         return roster, declared | made | dict(wanted or {})
 
 
-def child_view(
+_WRONG = (msgspec.MsgspecError, ValueError, InvalidDocument)
+"""What reading raises where other code has written; `UnicodeError` is a `ValueError`."""
+
+
+def _told(error: Exception) -> str:
+    return documents.clipped(f"it cannot be read ({error}); was it written by another version of the code?")
+
+
+def _members(stored: Hash) -> tuple[dict[str, Member], dict[str, str]]:
+    """The members, and why those that cannot be read cannot."""
+    members: dict[str, Member] = {}
+    unreadable: dict[str, str] = {}
+    for field, text in stored.items():
+        name = field.decode(errors="backslashreplace")
+        try:
+            members[name] = msgspec.json.decode(text, type=Member)
+        except _WRONG as error:
+            unreadable[name] = _told(error)
+    return members, unreadable
+
+
+def child_view(  # noqa: PLR0913 # what is known of it besides the hashes; all of it is named
     child: Child,
     found: Mapping[str, Hash],
     *,
     leaving: bool = False,
     stale_after_ms: int = STALE_AFTER_MS,
     resumed: int = 0,
+    unreadable: str = "",
 ) -> ChildView:
     """What the store knows about ``child``, from the hashes ``found``."""
     name = child.name.encode()
-    desired, revision, misfit = _desired(child, found["desired"].get(name))
-    unreadable = ""
+    known: dict[str, Any] = {"child": child, "leaving": leaving, "stale_after_ms": stale_after_ms, "resumed": resumed}
     try:
-        record = _decoded(found["records"].get(name), ChildRecord)
-        last = _decoded(found["last"].get(name), LastAction)
-    except msgspec.MsgspecError as error:
-        record, last, unreadable = None, None, documents.clipped(str(error))
-    return ChildView(
-        child=child,
-        record=record,
-        last_action=last,
-        unreadable=unreadable,
-        leaving=leaving,
-        stale_after_ms=stale_after_ms,
-        resumed=resumed,
-        desired=desired,
-        revision=revision,
-        observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
-        in_flight=found["flight"].get(name, b"").decode(),
-        misfit=misfit,
-    )
+        desired, revision, misfit = _desired(child, found["desired"].get(name))
+        return ChildView(
+            **known,
+            record=_decoded(found["records"].get(name), ChildRecord),
+            last_action=_decoded(found["last"].get(name), LastAction),
+            desired=desired,
+            revision=revision,
+            observation=_observation(child, found["observed"].get(name), found["seen"].get(name)),
+            in_flight=found["flight"].get(name, b"").decode(),
+            misfit=misfit,
+            unreadable=unreadable,
+        )
+    except _WRONG as error:
+        return ChildView(**known, desired=child.desired, unreadable=_told(error))
 
 
 def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:
@@ -193,13 +217,18 @@ def _whole_document(supervisor: Supervisor, desired: Hash) -> str:
 def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
     """What the child should be: set at run time, or as declared; one that does not fit the code is as if not set."""
     if stored is None:
-        return child.desired, 0, ""
+        return _declared(child), 0, ""
     found = msgspec.json.decode(stored, type=Desired)
     try:
         fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
     except InvalidDocument as error:
-        return child.desired, found.revision, documents.clipped(str(error))
+        return _declared(child), found.revision, documents.clipped(str(error))
     return fitting, found.revision, ""
+
+
+def _declared(child: Child) -> Any:
+    """What is declared, anew each time: whoever changes what he is handed changes it for himself alone."""
+    return msgspec.json.decode(msgspec.json.encode(child.desired), type=child.Desired)
 
 
 def _observation(child: Child, document: bytes | None, mark: bytes | None) -> Observation | None:

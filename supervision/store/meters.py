@@ -5,7 +5,7 @@ What is counted stands in one hash, written by the scripts; what can be read off
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -15,8 +15,10 @@ from supervision.model import ChildRecord
 from supervision.orders import Silence
 from supervision.store.connection import connect, translated
 from supervision.store.keys import Keys
-from supervision.store.registry import DeclaredSupervisor
+from supervision.store.registry import DeclaredSupervisor, declaration
 from supervision.store.scripts import Scripts
+
+_T = TypeVar("_T")
 
 SCRAPE_TIMEOUT_S: Final = 1.0
 """Seconds for one answer: Prometheus gives up after ten, and Flower's own page waits for ours."""
@@ -41,11 +43,12 @@ PER_CHILD: Final = "|per_child"
 class SupervisorMeters:
     """One supervisor: ``phases`` by child, ``unobservable`` counts those that nobody can see.
 
-    ``last_tick_at`` and ``silenced_until`` in store milliseconds; None before the first, 0 for no silence.
+    ``circuit`` is None when it cannot be read. ``last_tick_at`` and ``silenced_until`` in store milliseconds; None
+    before the first, 0 for no silence.
     """
 
     declared: DeclaredSupervisor
-    circuit: Circuit
+    circuit: Circuit | None
     last_tick_at: int | None
     phases: Mapping[str, str]
     in_flight: int
@@ -77,16 +80,10 @@ class Meters:
         at = self.now()
         with translated("meters"):
             declared: Any = self._client.hgetall(self._keys.supervisors)
-            names = [name.decode() for name in sorted(declared)]
+            known = [declaration(name, declared[name]) for name in sorted(declared)]
+            names = [each.name for each in known]
             counts, outbox, *rest = self._asked(names)
-        supervisors = tuple(
-            _meters(
-                msgspec.json.decode(declared[name.encode()], type=DeclaredSupervisor),
-                rest[_ANSWERS * i : _ANSWERS * (i + 1)],
-                at,
-            )
-            for i, name in enumerate(names)
-        )
+        supervisors = tuple(_meters(each, rest[_ANSWERS * i : _ANSWERS * (i + 1)], at) for i, each in enumerate(known))
         return Measured(
             at=at,
             counts={field.decode(): int(value) for field, value in counts.items() if not field.startswith(b"|")},
@@ -117,7 +114,11 @@ class Meters:
         for queue in self._queues:
             for priority in PRIORITIES:
                 pipeline.llen(queue + priority)
-        return list(pipeline.execute())
+        counts, outbox, *rest = pipeline.execute(raise_on_error=False)
+        for each in (counts, outbox):
+            if isinstance(each, Exception):
+                raise each
+        return [counts, outbox, *rest]
 
 
 def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
@@ -130,24 +131,39 @@ def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
 
 
 def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> SupervisorMeters:
-    (epoch, slot, circuit), stored, in_flight, silence = found
-    records = {name.decode(): record for name, text in stored.items() if (record := _record(text))}
-    silenced = msgspec.json.decode(silence, type=Silence).until if silence else 0
+    # A key of some other type is as if it were not there: what is wrong with one hides no other one.
+    read = (absent if isinstance(each, Exception) else each for each, absent in zip(found, _ABSENT, strict=True))
+    (epoch, slot, circuit), stored, in_flight, silence = read
+    records = {
+        name.decode(errors="backslashreplace"): record
+        for name, text in stored.items()
+        if (record := _decoded(text, ChildRecord))
+    }
+    silenced = _decoded(silence, Silence)
+    until = silenced.until if silenced else 0
     return SupervisorMeters(
         declared=declared,
-        circuit=msgspec.json.decode(circuit, type=Circuit) if circuit else Circuit(),
-        last_tick_at=_last_tick(int(epoch or 0), int(slot or 0) * declared.interval_ms, at),
+        circuit=_decoded(circuit, Circuit) if circuit else Circuit(),
+        last_tick_at=_last_tick(_number(epoch), _number(slot) * declared.interval_ms, at),
         phases={name: record.phase.value for name, record in records.items()},
         in_flight=in_flight,
         unobservable=sum(unobservable(record) for record in records.values()),
-        silenced_until=silenced if silenced > at else 0,
+        silenced_until=until if until > at else 0,
     )
 
 
-def _record(text: bytes) -> ChildRecord | None:
-    """A child's record, None if another version of the code wrote it: it counts for no phase."""
+_ABSENT: Final[tuple[Any, ...]] = ((None, None, None), {}, 0, None)
+"""What is answered where there is nothing, in the order of `_asked`."""
+
+
+def _number(stored: bytes | None) -> int:
+    return int(stored) if stored and stored.isdigit() else 0
+
+
+def _decoded(text: bytes | None, kind: type[_T]) -> _T | None:
+    """What is stored, None if another version of the code wrote it: it counts for nothing, and hides nothing else."""
     try:
-        return msgspec.json.decode(text, type=ChildRecord)
+        return msgspec.json.decode(text, type=kind) if text else None
     except msgspec.MsgspecError:
         return None
 

@@ -149,16 +149,33 @@ class OrderBook:
 
 
 def orders_in(stored: Mapping[bytes, bytes], declared: Mode = Mode.ACT) -> Orders:
-    """The orders in a supervisor's hash. A mode that a newer version knows and this one does not stops this one."""
-    return Orders(
-        mode=_MODES.get(stored[b"mode"], Mode.OFF) if b"mode" in stored else declared,
-        pauses={child: msgspec.json.decode(value, type=Pause) for child, value in _by_child(stored, _PAUSE)},
-        reset=stored.get(b"reset", b"").decode(),
-        silence=_decoded(stored.get(_SILENCE.encode()), Silence),
-        forced=_decoded(stored.get(_FORCE_OPEN.encode()), Forced),
+    """The orders in a supervisor's hash. One that only a newer version can read stops this one: its mode is off."""
+    wrong: list[str] = []
+    pauses = {child: _read(value, Pause, _PAUSE + child, wrong) for child, value in _by_child(stored, _PAUSE)}
+    orders = Orders(
+        mode=_mode(stored.get(b"mode"), declared, wrong),
+        pauses={child: pause for child, pause in pauses.items() if pause},
+        reset=_text(stored.get(b"reset")),
+        silence=_read(stored.get(_SILENCE.encode()), Silence, _SILENCE, wrong),
+        forced=_read(stored.get(_FORCE_OPEN.encode()), Forced, _FORCE_OPEN, wrong),
         switched={child: value == b"1" for child, value in _by_child(stored, _ENABLED)},
-        restart=stored.get(b"restart", b"").decode(),
+        restart=_text(stored.get(b"restart")),
     )
+    return _stopped(orders, wrong)
+
+
+def _mode(stored: bytes | None, declared: Mode, wrong: list[str]) -> Mode:
+    if stored is not None and stored not in _MODES:
+        wrong.append(f"the mode {_text(stored)!r} is none of {', '.join(Mode)}; order one of them")
+    return declared if stored is None else _MODES.get(stored, Mode.OFF)
+
+
+def _stopped(orders: Orders, wrong: Sequence[str]) -> Orders:
+    """``orders``, of which some could not be read, if any are ``wrong``."""
+    if not wrong:
+        return orders
+    told = "; ".join(each for each in (orders.unreadable, *wrong) if each)
+    return msgspec.structs.replace(orders, mode=Mode.OFF, unreadable=clipped(told))
 
 
 def above(supervisor: str) -> list[str]:
@@ -172,9 +189,10 @@ def inherited(orders: Orders, ordered_above: Iterable[Sequence[bytes | None]]) -
 
     The pause and the silence that last longest hold, and off is off. A mode is each supervisor's own.
     """
+    wrong: list[str] = []
     for pause, switch, silence in ordered_above:
-        pauses = [_decoded(pause, Pause), orders.pauses.get(WHOLE)]
-        silences = [_decoded(silence, Silence), orders.silence]
+        pauses = [_read(pause, Pause, f"{_PAUSE} of one above", wrong), orders.pauses.get(WHOLE)]
+        silences = [_read(silence, Silence, f"{_SILENCE} of one above", wrong), orders.silence]
         longest = max((each for each in pauses if each), key=_end, default=None)
         orders = msgspec.structs.replace(
             orders,
@@ -182,7 +200,7 @@ def inherited(orders: Orders, ordered_above: Iterable[Sequence[bytes | None]]) -
             silence=max((each for each in silences if each), key=_end, default=None),
             switched={**orders.switched, WHOLE: False} if switch == b"0" else orders.switched,
         )
-    return orders
+    return _stopped(orders, wrong)
 
 
 def _end(pause: Pause) -> int:
@@ -191,11 +209,22 @@ def _end(pause: Pause) -> int:
 
 def _by_child(stored: Mapping[bytes, bytes], prefix: str) -> list[tuple[str, bytes]]:
     return [
-        (field.decode().removeprefix(prefix), value)
+        (_text(field).removeprefix(prefix), value)
         for field, value in stored.items()
         if field.startswith(prefix.encode())
     ]
 
 
-def _decoded(stored: bytes | None, kind: type[_T]) -> _T | None:
-    return msgspec.json.decode(stored, type=kind) if stored else None
+def _text(stored: bytes | None) -> str:
+    """As text, whatever it is."""
+    return (stored or b"").decode(errors="backslashreplace")
+
+
+def _read(stored: bytes | None, kind: type[_T], field: str, wrong: list[str]) -> _T | None:
+    """The order in ``stored``, None where there is none; what is wrong with it is added to ``wrong``."""
+    try:
+        return msgspec.json.decode(stored, type=kind) if stored else None
+    except msgspec.MsgspecError as error:
+        why = f"the order {field!r} cannot be read ({error})"
+        wrong.append(f"{why}: tick with the version of the code that gave it, or give it anew")
+        return None

@@ -1,10 +1,12 @@
 """What is declared, as the processes that own the code have told it; enough for those that do not have it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from supervision.child import Child
+from supervision.orders import Mode
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
@@ -42,7 +44,8 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
 
     ``affects`` names, by check, the children that it affects where that is not all of them. ``desired`` is its own
     document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most,
-    and ``mode`` how far it may go until people order otherwise.
+    and ``mode`` how far it may go until people order otherwise. ``unreadable`` is never stored: it
+    says why this one, of which nothing but the name is known, could not be read.
     """
 
     name: str
@@ -57,6 +60,7 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
     desired: msgspec.Raw = msgspec.Raw(b"null")
     worst_case_ms: int = 0
     mode: str = "act"
+    unreadable: str = ""
 
 
 class Registry:
@@ -69,18 +73,26 @@ class Registry:
         self._key = keys.supervisors
 
     def declare(self, supervisor: Supervisor) -> None:
-        """Tell what ``supervisor`` is; the last one to tell wins."""
+        """Tell what ``supervisor`` is; the last one to tell wins.
+
+        While two versions of the code are at work, a child that only one of them has comes and goes for those who
+        look, until the other one is gone and the next sweep, 5 min later at most, has told once more. Nothing is
+        decided by it: ticks, looks and actions go by the code.
+        """
         self._scripts.run(
             "declare",
             [self._key, self._keys.declared],
             [supervisor.path, msgspec.json.encode(_declared(supervisor))],
         )
 
-    def prune(self, supervisor: Supervisor, keep_ms: int = FORGET_MS) -> list[str]:
+    def prune(
+        self, supervisor: Supervisor, keep_ms: int = FORGET_MS, *, made: Iterable[str] = (), source: str = ""
+    ) -> list[str]:
         """Remove the documents of children that were not in the code for ``keep_ms``; answers their names.
 
         A deploy in which old and new code are at work for a while removes nothing: each child is noted when it is
-        first missed, and no longer once it is there again.
+        first missed, and no longer once it is there again. ``made`` are the members that the code makes; others that
+        the document in force, which goes by the name ``source``, has made are kept.
         """
         keys, path = self._keys, supervisor.path
         own = (keys.of(path, what) for what in ("orphans", "members", "flight"))
@@ -91,9 +103,10 @@ class Registry:
                 keys.incidents,
                 *(keys.of(path, what) for what in ("orders", "gone")),
                 keys.events,
+                keys.of(path, "sources"),
                 *(keys.of(path, what) for what in DOCUMENTS),
             ],
-            [path, keep_ms, msgspec.msgpack.encode(list(supervisor.children))],
+            [path, keep_ms, msgspec.msgpack.encode([*supervisor.children, *made]), source],
         )
         return [name.decode() for name in removed]
 
@@ -119,9 +132,22 @@ class Registry:
         """Every declaration, by name in alphabetical order."""
         with translated("declarations"):
             found: dict[bytes, bytes] = self._client.hgetall(self._key)  # type: ignore[assignment] # the sync client answers the value itself
-        return {
-            name.decode(): msgspec.json.decode(text, type=DeclaredSupervisor) for name, text in sorted(found.items())
-        }
+        read = (declaration(name, text) for name, text in sorted(found.items()))
+        return {declared.name: declared for declared in read}
+
+
+def declaration(path: bytes, text: bytes) -> DeclaredSupervisor:
+    """A stored declaration; one that cannot be read is known by its name, and hides no other."""
+    try:
+        found = msgspec.json.decode(text, type=DeclaredSupervisor)
+    except msgspec.MsgspecError as error:
+        why = f"its declaration was written by another version of the code ({error})"
+        return DeclaredSupervisor(path.decode(errors="backslashreplace"), 1000, 10_000, 0, (), {}, unreadable=why)
+    odd = "" if found.mode in _MODES else f"its declared mode {found.mode!r} is none that this version knows"
+    return msgspec.structs.replace(found, mode=found.mode if not odd else Mode.OFF.value, unreadable=odd)
+
+
+_MODES = frozenset(Mode)
 
 
 def _declared(supervisor: Supervisor) -> DeclaredSupervisor:

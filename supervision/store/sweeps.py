@@ -143,7 +143,8 @@ def _history(sweeps: Sweeps, at: int) -> list[Swept]:
     pipeline.hkeys(sweeps.keys.supervisors)
     began, declared = pipeline.execute()
     # An incident is a supervisor's or a child's.
-    kept = [int(moment) for path, moment in began.items() if {path, path.rpartition(b"/")[0]} & set(declared)]
+    known = {path: moment for path, moment in began.items() if {path, path.rpartition(b"/")[0]} & set(declared)}
+    kept = [int(moment) for moment in known.values() if moment.isdigit()]
     since = min([at - KEEP_MS, *kept])
     records = sweeps.client.xrange(sweeps.keys.events, "-", f"({max(since, 0)}-0", count=MOST_LISTED + 1)
     old = map(past, records)

@@ -107,12 +107,30 @@ class Ticks:
         )
         return bool(answer[0] == b"done")
 
+    def leave(self, supervisor: Supervisor, claim: Claim) -> None:
+        """Let somebody else tick at once: this one could not read what it has to decide about."""
+        self._write({**_nothing(supervisor.path, claim), "unread": True}, ())
+
     def _commit_slice(  # noqa: PLR0913 # one slice of one commit; first and last carry the circuit and the release
         self, view: View, plan: Plan, claim: Claim, updates: Sequence[Update], *, first: bool, last: bool
     ) -> list[bytes]:
-        path, keys = view.supervisor.path, self._keys
         wishes = [update.reservation for update in updates if update.reservation]
         circuit = plan.circuit if first else None
+        changes = {
+            "last": last,
+            "probe": next((wish.child for wish in wishes if wish.incident), ""),
+            "circuit": msgspec.json.encode(circuit).decode() if circuit else "",
+            "incident_since": circuit.opened_at if circuit and circuit.incident else 0,
+            "again": first and plan.again,
+            "heard": dict(plan.taken_off) if first else {},
+            "events": [_event(event) for event in plan.events] if first else [],
+            "counters": _counters(view, plan) if first else [],
+            "updates": [_packed(update) for update in updates],
+        }
+        return self._write({**_nothing(view.supervisor.path, claim), **changes}, wishes)
+
+    def _write(self, plan: Mapping[str, Any], wishes: Sequence[Reservation]) -> list[bytes]:
+        keys, path = self._keys, plan["supervisor"]
         return list(
             self._scripts.run(
                 "commit",
@@ -122,26 +140,27 @@ class Ticks:
                     keys.of(path, "orders"),
                     *(keys.action(wish.id) for wish in wishes),
                 ],
-                [
-                    msgspec.msgpack.encode(
-                        {
-                            "supervisor": path,
-                            "epoch": claim.epoch,
-                            "dirty": claim.dirty,
-                            "last": last,
-                            "probe": next((wish.child for wish in wishes if wish.incident), ""),
-                            "circuit": msgspec.json.encode(circuit).decode() if circuit else "",
-                            "incident_since": circuit.opened_at if circuit and circuit.incident else 0,
-                            "again": first and plan.again,
-                            "heard": dict(plan.taken_off) if first else {},
-                            "events": [_event(event) for event in plan.events] if first else [],
-                            "counters": _counters(view, plan) if first else [],
-                            "updates": [_packed(update) for update in updates],
-                        }
-                    )
-                ],
+                [msgspec.msgpack.encode(plan)],
             )
         )
+
+
+def _nothing(supervisor: str, claim: Claim) -> dict[str, Any]:
+    """A commit under ``claim`` that changes nothing."""
+    return {
+        "supervisor": supervisor,
+        "epoch": claim.epoch,
+        "dirty": claim.dirty,
+        "last": False,
+        "probe": "",
+        "circuit": "",
+        "incident_since": 0,
+        "again": False,
+        "heard": {},
+        "events": [],
+        "counters": [],
+        "updates": [],
+    }
 
 
 def wish(reservation: Reservation) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from supervision.model import LastAction
 from supervision.store.actions import Record
 from supervision.store.history import Past
 
+UNREADABLE = "unreadable"
+"""The circuit of a supervisor whose circuit is there and cannot be read."""
+
 
 class ChildView(msgspec.Struct, frozen=True, kw_only=True):
     """One child at one moment; times are store milliseconds, None is what never was.
@@ -55,7 +58,8 @@ class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     ``last_tick_age_ms`` is None until the first tick. ``mode``, ``enabled`` (false: all of its children are switched
     off), ``paused_until`` and ``silenced_until`` are what people have ordered. ``suspected_since``: so many children
     fell silent together that the store or the network is suspected. ``worst_case_ms``: how long trouble that stays
-    takes at most until it escalates.
+    takes at most until it escalates. ``unreadable`` says what is stored about it and cannot be read; its
+    ``circuit`` is `UNREADABLE` if that is it. Empty otherwise.
     """
 
     path: str
@@ -84,6 +88,7 @@ class SupervisorView(msgspec.Struct, frozen=True, kw_only=True):
     worst_case_ms: int
     checks: tuple[str, ...]
     children: tuple[ChildView, ...]
+    unreadable: str = ""
 
 
 class ChildDescription(msgspec.Struct, frozen=True, kw_only=True):

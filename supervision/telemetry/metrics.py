@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from supervision.circuit import State
+from supervision.circuit import Circuit, State
 from supervision.model import Phase
 from supervision.store.meters import Measured, Meters, SupervisorMeters
 from supervision.telemetry.families import BY_NAME, FAMILIES, WORKER_ID, Family
@@ -143,13 +143,18 @@ def _gauges(measured: Measured, round_trip_s: float) -> Mapping[str, _Values]:
     return values
 
 
-def _of_one(each: SupervisorMeters, values: Mapping[str, _Values]) -> None:
-    name, circuit = each.declared.name, each.circuit
+def _of_circuit(name: str, circuit: Circuit, values: Mapping[str, _Values]) -> None:
     values["supervisor_circuit_breaker_open"][(name,)] = circuit.state is not State.CLOSED
     for state in State:
         values["supervisor_circuit_breaker_state"][(name, state.value)] = circuit.state is state
     if circuit.incident:
         values["supervisor_incident_opened_timestamp_seconds"][(name,)] = circuit.opened_at / 1000
+
+
+def _of_one(each: SupervisorMeters, values: Mapping[str, _Values]) -> None:
+    name = each.declared.name
+    if each.circuit:
+        _of_circuit(name, each.circuit, values)
     if each.last_tick_at is not None:
         values["supervisor_last_tick_timestamp_seconds"][(name,)] = each.last_tick_at / 1000
     values["supervisor_actions_in_flight"][(name,)] = each.in_flight

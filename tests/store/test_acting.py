@@ -13,7 +13,7 @@ from lamps import Lamp, Post, ask, due_in, make_due, now, past, record_of, reser
 from supervision.actions import Run, action
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
-from supervision.store.actions import PROBE_LEASE_MS
+from supervision.store.actions import MOST_PASSED_ON, PROBE_LEASE_MS
 from supervision.store.store import Store
 from supervision.supervisor import Supervisor
 
@@ -95,3 +95,34 @@ def test_what_a_person_asked_for_never_grows_too_old(store: Store, runtime: Runt
     make_due(store)
     runtime.sweep_due()
     assert not isinstance(store.actions.start("a"), str)
+
+
+# --- two versions of the code
+
+
+def versions(store: Store) -> tuple[Runtime, Runtime]:
+    """One that knows `lamp-1`, and the one before it."""
+    newer, older = (Supervisor("plant", [Switch(f"lamp-{n}") for n in range(lamps)]) for lamps in (2, 1))
+    return Runtime(store, Post(), {"plant": newer}), Runtime(store, Post(), {"plant": older})
+
+
+def test_an_action_that_a_worker_does_not_know_is_handed_on_at_no_cost(store: Store) -> None:
+    newer, older = versions(store)
+    reserved(store, child="lamp-1", retries=0)
+    for _ in range(5):
+        assert older.run_action("a") == "retrying"
+        make_due(store)
+        older.sweep_due()
+    assert "is not in the code of this worker" in record_of(store).error
+    assert newer.run_action("a") == "succeeded"
+
+
+def test_one_that_no_worker_knows_fails_in_the_end(store: Store) -> None:
+    _, older = versions(store)
+    reserved(store, child="lamp-1", retries=2)
+    ends = []
+    for _ in range(MOST_PASSED_ON + 1):
+        ends.append(older.run_action("a"))
+        make_due(store)
+        older.sweep_due()
+    assert ends == ["retrying"] * MOST_PASSED_ON + ["failed"]

@@ -11,6 +11,7 @@ from supervision.runtime import Runtime
 from supervision.store import outbox
 from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
+from supervision.store.sweeps import Sweeps
 
 UNREADABLE = {
     "no JSON": "?",
@@ -178,3 +179,20 @@ def test_a_script_and_the_code_agree_on_what_an_entry_is(store: Store) -> None:
     (entry,) = seen(store, plant(), sight("lamp-0"))
     stored = ask(store).hget(store.keys.entries, entry.id)
     assert msgspec.json.decode(stored) == list(msgspec.structs.astuple(entry))
+
+
+def test_a_due_time_of_something_that_is_no_name_is_told_and_stops_no_other(runtime: Runtime, store: Store) -> None:
+    reserved(store, "a")
+    make_due(store, "a")
+    ask(store).zadd(store.keys.due, {b"\xff": 1})
+    with capture_logs() as told:
+        assert runtime.sweep_due() == 1
+    assert [line["action"] for line in told if line["event"] == "action_unreadable"] == ["\\xff"]
+    assert record_of(store, "a").sent == 2
+
+
+def test_junk_among_the_incidents_stops_no_clean_up(runtime: Runtime, store: Store) -> None:
+    runtime.declare()
+    ask(store).hset(store.keys.incidents, "plant", "junk")
+    assert runtime.sweep_history() == 0
+    assert Sweeps(store.scripts, store.keys, store.actions).look("history").items == ()

@@ -430,6 +430,21 @@ def test_a_reset_closes_its_incident_and_no_other_one(client: Client, runtime: R
         client.reset("plant", incident=incident, **WHO)
 
 
+def test_of_a_reset_and_a_circuit_forced_open_the_last_one_wins(client: Client, runtime: Runtime) -> None:
+    incident = opened(runtime)
+    client.force_open("plant", **WHO)
+    client.reset("plant", incident=incident, **WHO)
+    client.force_open("plant", **WHO)
+    client.reset("plant", incident=incident, **WHO)  # not the same as the first one, though it says the same
+    ticked(runtime)
+    assert loaded(runtime.store).circuit.state == "closed"
+    incident = opened(runtime)
+    client.reset("plant", incident=incident, **WHO)
+    client.force_open("plant", **WHO)
+    ticked(runtime)
+    assert loaded(runtime.store).circuit.forced == "ann"
+
+
 @pytest.mark.usefixtures("runtime")
 def test_where_no_circuit_ever_was_nothing_can_be_reset(client: Client) -> None:
     with pytest.raises(Conflict, match="the circuit is closed"):

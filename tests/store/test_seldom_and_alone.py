@@ -219,7 +219,7 @@ def test_another_childs_document_is_that_childs_failed_look(store: Store, post: 
     runtime.collect("plant")
     errors = ask(store).hgetall(store.keys.of("plant", "errors"))
     assert list(errors) == [b"mistaken"]
-    assert b"plant/mistaken: observed: Other(on=True) is a Other, not LampSeen" in errors[b"mistaken"]
+    assert b"plant/mistaken: observed: it is a Other, not LampSeen" in errors[b"mistaken"]
     assert ask(store).hkeys(store.keys.of("plant", "observed")) == [b"lamp"]
     ticked(runtime)
     ticked(runtime)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from lamps import (
+    Lamp,
     Post,
     ask,
     claimed,
@@ -40,6 +41,7 @@ from supervision.store.observations import Sight
 from supervision.store.outbox import Entry
 from supervision.store.store import Store
 from supervision.store.ticks import LEASE_MS, UPDATES_PER_SLICE
+from supervision.supervisor import Supervisor
 from supervision.view import Claim, View
 
 HOUR_MS = 3_600_000
@@ -489,3 +491,26 @@ def test_a_record_is_stored_as_the_core_wrote_it(store: Store) -> None:
     stored = ask(store).hget(store.keys.of("plant", "records"), "lamp-0")
     assert isinstance(stored, bytes)
     assert msgspec.json.decode(stored, type=ChildRecord) == ChildRecord("off", Phase.STOPPED, "by hand", 1)
+
+
+class Careless(Lamp):
+    """Changes what it is handed."""
+
+    def rest(self, desired: dict[str, bool]) -> dict[str, bool]:
+        desired["on"] = False
+        return desired
+
+
+def test_a_rule_that_changes_the_document_it_is_handed_changes_it_for_nobody_else(store: Store) -> None:
+    lamp = Careless("lamp", desired={"on": True})
+    supervisor = Supervisor("plant", [lamp])
+    for revision in (0, 1):
+        view = store.ticks.load(supervisor, claimed(store, supervisor))
+        handed = view.children["lamp"]
+        assert (handed.desired, handed.revision) == ({"on": True}, revision)
+        lamp.rest(handed.desired)
+        assert lamp.desired == {"on": True}
+        # One that does not fit is as if not set.
+        ask(store).hset(store.keys.of("plant", "desired"), "lamp", '{"revision":1,"document":[]}')
+        forget_slot(store, supervisor)
+        expire_lease(store)

@@ -1,17 +1,18 @@
 """Supervisors under supervisors on the real store: what is told above, and what comes down as an order."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamps import Lamp, LampSeen, Post, ask, everything, forget_slot, past
+from lamps import Lamp, LampSeen, Post, ask, everything, forget_slot, past, record_of
 
 from supervision.actions import Run, action
 from supervision.backoff import Backoff
 from supervision.branch import Summary
 from supervision.checks import Fail, Ok, check, fail, ok
 from supervision.decide import decide
-from supervision.model import Phase
-from supervision.orders import Mode
+from supervision.model import Phase, Reservation
+from supervision.orders import Forced, Mode, Pause
 from supervision.runtime import Runtime
 from supervision.store.actions import Record
 from supervision.store.orders import Asked
@@ -21,6 +22,7 @@ from supervision.view import Claim
 
 QUICK = Backoff(base=0.001, cap=0.001)
 ABOVE, BELOW = "plant", "plant/line"
+ASKED = Asked("ann", "to see")
 
 
 class Warm(Lamp):
@@ -208,6 +210,41 @@ def test_a_parent_that_carries_on_leaves_the_call_to_the_one_below(store: Store)
     assert [subject for subject, _, _ in past(store, "escalation")] == [BELOW]
     assert tree.circuit(tree.top) == "closed"
     assert tree.state() == "escalated"
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (lambda store: store.orders.set_mode(BELOW, Mode.OFF, ASKED), f"first: supervision mode {BELOW} act"),
+        (lambda store: store.orders.set_mode(BELOW, Mode.OBSERVE, ASKED), f"first: supervision mode {BELOW} act"),
+        (lambda store: store.orders.force_open(BELOW, Forced("ann", "winter", "1")), "forced open by ann"),
+        (
+            lambda store: store.orders.pause(BELOW, "", Pause(10**15, "ann", "winter")),
+            "lamp is paused, other is paused",
+        ),
+        (lambda store: store.orders.switch(BELOW, "", on=False, declared=True, asked=ASKED), "lamp is disabled"),
+    ],
+)
+def test_a_restart_of_a_branch_that_nothing_would_come_of_fails_and_says_why(
+    tree: Tree, order: Callable[[Store], object], told: str
+) -> None:
+    order(tree.store)
+    tree.rounds(2)
+    restarts = tree.lamp.restarts + tree.other.restarts
+    wish = Reservation("ask-1", "line", "restart_child", "please", {}, 5_000, 3)
+    assert tree.store.actions.reserve(ABOVE, "ann", wish)[0] == "reserved"
+    assert tree.runtime.run_action("ask-1") == "failed"
+    assert told in record_of(tree.store, "ask-1").error
+    tree.rounds(3)
+    assert tree.lamp.restarts + tree.other.restarts == restarts
+
+
+def test_a_restart_of_a_branch_restarts_all_of_it(tree: Tree) -> None:
+    wish = Reservation("ask-1", "line", "restart_child", "please", {}, 5_000, 3)
+    assert tree.store.actions.reserve(ABOVE, "ann", wish)[0] == "reserved"
+    assert tree.runtime.run_action("ask-1") == "succeeded"
+    tree.rounds(5)
+    assert (tree.lamp.restarts, tree.other.restarts) == (1, 1)
 
 
 def test_a_report_of_an_older_tick_changes_nothing(tree: Tree) -> None:

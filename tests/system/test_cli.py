@@ -522,6 +522,24 @@ def test_a_reset_names_its_incident_and_ends_no_other_one(shell: Shell, runtime:
     assert "the circuit is closed" in shell("reset", LINE, "--incident", "i@1", status=1)
 
 
+def test_orders_that_nobody_hears_in_the_mode_off_say_so(shell: Shell, runtime: Runtime) -> None:
+    control = runtime.store.keys.of(LINE, "control")
+    runtime.store.client.hset(control, "circuit", '{"state":"escalated","incident":"i@1","check":"lamps_agree"}')
+    shell("mode", LINE, "off")
+    late = f"by the first tick once {LINE} is in the mode act again; it is off"
+    assert late in shell("force-open", LINE, "--yes")
+    assert late in shell("reset", LINE, "--incident", "i@1")
+    shell("mode", LINE, "observe")
+    assert "by the next tick" in shell("force-open", LINE, "--yes")
+
+
+def test_one_supervisor_that_cannot_be_read_is_shown_as_that_beside_the_others(shell: Shell, runtime: Runtime) -> None:
+    runtime.store.client.hset(runtime.store.keys.of(LINE, "control"), "circuit", '{"state":"melted"}')
+    assert rows(shell("tree"))[1][2:4] == ["unreadable", "degraded"]
+    assert "its circuit was written by another version of the code" in shell("get", LINE)
+    assert f"what-is-stored-about-{LINE}" in shell("doctor", status=1)
+
+
 # --- what is not there
 
 

@@ -304,7 +304,8 @@ class Plant:
         assert seen.leaving or 0 <= self.now - observation.at < stale_after
         assert last is None or last.ended < observation.at or last.ended - self.now >= stale_after
         if wish.incident:
-            assert circuit.state in {State.VERIFYING, State.ESCALATED}
+            started_again = circuit.state is State.OPEN and wish.action == "start" and name in circuit.stopped
+            assert circuit.state in {State.VERIFYING, State.ESCALATED} or started_again
             assert (wish.child, wish.id) == (circuit.sent_to, circuit.probe)
             assert wish.retries == 0
         elif not resting(seen, view):

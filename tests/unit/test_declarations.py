@@ -218,10 +218,10 @@ CHILDREN: dict[str, tuple[Callable[[], object], str, str]] = {
     "desires of no kind": (lambda: kind(Desired="fast"), "Lamp.Desired = 'fast'", "a msgspec.Struct or dict"),
     "a desired document of the wrong type": (
         lambda: Bulb("bulb", desired=[1]),
-        "Bulb(bulb): desired: [1] is a list",
+        "Bulb(bulb): desired: it is a list",
         "not dict",
     ),
-    "a desired document with NaN": (lambda: Bulb("bulb", desired={"v": math.nan}), "{'v': nan}", "finite numbers"),
+    "a desired document with NaN": (lambda: Bulb("bulb", desired={"v": math.nan}), "$.v is a float", "finite numbers"),
     "a desired document of 10 MB": (
         lambda: Bulb("bulb", desired={"v": "x" * 10**7}),
         "10,000,008 bytes",
@@ -335,7 +335,7 @@ TREES: dict[str, tuple[Callable[[], object], str, str]] = {
     "dynamic is a list": (lambda: plant(dynamic=[]), "dynamic=[]", "a function of the desired document"),
     "Desired of no kind": (lambda: plant(Desired=int), "Supervisor(plant): Desired = <class 'int'>", "or dict"),
     "a desired document that needs values": (lambda: plant(Desired=Needy), "'speed'", "give one with desired="),
-    "a desired document of another type": (lambda: plant(desired=[1]), "desired: [1] is a list", "not dict"),
+    "a desired document of another type": (lambda: plant(desired=[1]), "desired: it is a list", "not dict"),
 }
 
 BAD = {

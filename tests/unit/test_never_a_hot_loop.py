@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from simulated import Part, Plant, Seen, running
+from simulated import Engine, Part, Plant, Seen, running
 
 from supervision.backoff import Backoff
 from supervision.model import Phase
+from supervision.orders import Mode, Orders
 
 HOUR_S = 3600
 
@@ -50,3 +51,14 @@ def test_a_part_that_dies_again_right_after_each_start_is_no_hot_loop_either() -
         if "part" in plant.in_flight:
             plant.end("part")
     assert 30 <= len(starts(plant)) <= 6 + (HOUR_S - 50) // 48
+
+
+def test_what_would_be_done_is_no_hot_loop_after_the_clock_was_set_back() -> None:
+    plant = running(Engine("part"), checks=())
+    plant.orders = Orders(switched={"part": False})
+    plant.seconds(1)
+    plant.end("part", "failed", "stuck")
+    plant.now -= 100_000
+    plant.orders = Orders(switched={"part": False}, mode=Mode.OBSERVE)
+    plant.seconds(30)
+    assert 1 <= plant.kinds().count("would") <= 6

@@ -118,8 +118,8 @@ def test_the_next_action_is_sent_only_when_the_one_before_it_has_succeeded() -> 
     assert plant.acts() == [("c", "stop")]
 
 
-@pytest.mark.parametrize("failing", range(6))
-def test_a_step_that_fails_is_a_failed_attempt_and_the_rest_is_not_sent(failing: int) -> None:
+@pytest.mark.parametrize(("failing", "started"), [(0, "c"), (1, "bc"), (2, "abc"), (3, "bc"), (4, "c"), (5, "")])
+def test_a_step_that_fails_is_a_failed_attempt_and_who_was_stopped_is_started(failing: int, started: str) -> None:
     plant = unplugged(restart=Backoff(30, 60, 0))
     live_until(plant, failing)
     plant.end(next(iter(plant.in_flight)), "failed", "jammed")
@@ -127,9 +127,12 @@ def test_a_step_that_fails_is_a_failed_attempt_and_the_rest_is_not_sent(failing:
     assert plant.circuit.state is OPEN
     assert plant.circuit.errands == ()
     assert "jammed" in plant.circuit.reason
-    plant.seconds(5)
-    assert len(plant.probes()) == failing + 1
+    sent = len(plant.given)
+    live(plant, 12)
+    assert plant.acts()[sent:] == [(name, "start") for name in started]  # a stop that failed may have done its work
     assert plant.circuit.attempt == 1
+    jammed = {"abc"[failing - 3]} if failing > 2 else set()
+    assert {name for name, real in plant.truth.items() if not real.alive} == jammed
 
 
 def live_until(plant: Plant, ended: int) -> None:
@@ -150,6 +153,59 @@ def test_group_members_that_are_stopped_are_not_started_before_their_turn() -> N
     assert plant.records["c"].state == "running"  # not derived: it is not its turn
 
 
+def test_who_cannot_be_started_waits_for_the_next_attempt_and_keeps_no_other_from_it() -> None:
+    plant = unplugged(restart=Backoff(30, 30, 0))
+    live_until(plant, 2)
+    plant.end("a", "failed")
+    plant.seconds(2)
+    assert plant.acts()[-1] == ("a", "start")
+    plant.end("a", "failed")  # one try, and the others have their turn
+    live(plant, 5)
+    assert plant.acts()[4:] == [("b", "start"), ("c", "start")]
+    assert plant.circuit.stopped == ("a",)
+
+
+def test_who_is_paused_is_started_when_the_pause_is_over() -> None:
+    plant = unplugged(restart=Backoff(60, 60, 0))
+    live_until(plant, 1)
+    plant.orders = Orders(pauses={"c": Pause(FAR, "ann", "rewiring")})
+    plant.end("b", "failed")
+    live(plant, 5)
+    assert plant.acts()[2:] == [("b", "start")]
+    plant.orders = Orders()
+    live(plant, 2)
+    assert plant.acts()[3:] == [("c", "start")]
+
+
+def test_who_is_switched_off_meanwhile_is_not_started() -> None:
+    plant = unplugged(restart=Backoff(60, 60, 0))
+    live_until(plant, 1)
+    plant.orders = Orders(switched={"c": False})
+    plant.end("b", "failed")
+    live(plant, 5)
+    assert plant.acts()[2:] == [("b", "start")]
+
+
+def test_who_could_not_be_started_counts_as_meant_to_run_in_the_next_attempt() -> None:
+    """Also when its own rules, which a check that knows nothing lets go on, have found it stopped."""
+    plant = unplugged(restart=Backoff(30, 30, 0))
+    live_until(plant, 1)
+    plant.end("b", "failed")
+    plant.seconds(1)
+    plant.records["c"] = replace(plant.records["c"], state="stopped", phase="stopped")
+    plant.orders = Orders(pauses={"c": Pause(FAR, "ann", "rewiring")})
+    live(plant, 3)
+    plant.orders = Orders()
+    plant.in_flight["a"] = plant.given[0].wish  # nothing else is sent until the next attempt is due
+    plant.seconds(2)
+    sent = len(plant.given)
+    plant.pass_time(30)
+    plant.in_flight.clear()
+    live(plant, 12)
+    assert ("c", "stop") in plant.acts()[sent:]
+    assert plant.circuit.attempt == 2
+
+
 def test_who_was_stopped_comes_back_by_its_own_rules_after_a_restart_that_failed() -> None:
     alone = check("b", restart="b", trip_after=1, affects=("b",), name="alone")(wired.rule)
     plant = running(*(Engine(name) for name in "abc"), checks=(alone,), strategy=ALL, restart=Backoff(60, 60, 0))
@@ -158,7 +214,7 @@ def test_who_was_stopped_comes_back_by_its_own_rules_after_a_restart_that_failed
     live_until(plant, 1)
     plant.end("b", "failed")
     live(plant, 5)
-    assert plant.acts() == [("c", "stop"), ("b", "stop"), ("c", "start")]
+    assert plant.acts() == [("c", "stop"), ("b", "stop"), ("c", "start"), ("b", "start")]  # its own rules were faster
     assert plant.records["c"].state == "running"
 
 
@@ -173,10 +229,12 @@ def test_the_next_attempt_restarts_all_of_them_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("child", "orders"),
-    [("b", Orders(pauses={"b": Pause(FAR, "ann", "rewiring")})), ("a", Orders(switched={"a": False}))],
+    ("child", "orders", "started"),
+    [("b", Orders(pauses={"b": Pause(FAR, "ann", "rewiring")}), "c"), ("a", Orders(switched={"a": False}), "b")],
 )
-def test_a_step_whose_child_cannot_take_it_within_the_lease_is_a_failed_attempt(child: str, orders: Orders) -> None:
+def test_a_step_whose_child_cannot_take_it_within_the_lease_is_a_failed_attempt(
+    child: str, orders: Orders, started: str
+) -> None:
     plant = unplugged(restart=Backoff(60, 60, 0))
     if child == "a":
         live_until(plant, 1)
@@ -188,7 +246,7 @@ def test_a_step_whose_child_cannot_take_it_within_the_lease_is_a_failed_attempt(
     plant.seconds(2)
     assert plant.circuit.state is OPEN
     assert plant.circuit.reason == f"{child} could not take 'stop' for 30 s"
-    assert [each.wish.child for each in plant.probes()] == [name for name, _ in sent]
+    assert [(each.wish.child, each.wish.action) for each in plant.probes()] == [*sent, (started, "start")]
 
 
 def test_a_step_waits_for_the_action_that_a_person_has_given() -> None:
@@ -208,7 +266,7 @@ def test_an_action_that_is_gone_from_the_code_is_a_failed_attempt() -> None:
     plant.end("c")
     plant.seconds(3)
     assert plant.circuit.state is OPEN
-    assert plant.acts() == [("c", "stop")]
+    assert plant.acts() == [("c", "stop"), ("c", "start")]
 
 
 @pytest.mark.parametrize("why", ["paused", "unobservable", "disabled"])
@@ -257,7 +315,7 @@ def escalated(**options: Any) -> Plant:
     plant = unplugged(max_attempts=1, **options)
     live_until(plant, 1)
     plant.end("b", "failed")
-    plant.seconds(3)
+    live(plant, 6)
     assert plant.circuit.state is ESCALATED
     plant.given.clear()
     return plant
@@ -288,8 +346,19 @@ def test_a_slow_probe_that_fails_is_given_up_until_the_next_one() -> None:
     plant.second()
     assert plant.circuit.state is ESCALATED
     assert plant.circuit.errands == ()  # nobody waits for a turn that does not come
-    plant.seconds(20)
-    assert plant.acts() == [("c", "stop"), ("b", "stop")]
+    live(plant, 20)
+    assert plant.acts() == [("c", "stop"), ("b", "stop"), ("b", "start"), ("c", "start")]
+    assert plant.truth["c"].alive
+
+
+def test_an_escalation_leaves_nobody_stopped() -> None:
+    plant = unplugged(max_attempts=1)
+    live_until(plant, 1)
+    plant.end("b", "failed")
+    live(plant, 5)
+    assert plant.circuit.state is ESCALATED
+    assert plant.acts() == [("c", "stop"), ("b", "stop"), ("b", "start"), ("c", "start")]
+    assert plant.circuit.stopped == ()
 
 
 def test_a_slow_probe_that_cannot_go_on_is_given_up_after_the_lease() -> None:

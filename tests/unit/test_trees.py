@@ -21,7 +21,7 @@ from supervision.decide import Plan
 from supervision.errors import NotFound, NotRetryable
 from supervision.helping import help_for
 from supervision.model import Do, Go, Move, Phase, Reservation, Siblings, Snapshot, Stay, Unseen, Update
-from supervision.orders import Mode, Orders, Pause, Silence
+from supervision.orders import Forced, Mode, Orders, Pause, Silence
 from supervision.supervisor import Supervisor
 
 FAR = 10**15
@@ -177,6 +177,56 @@ def test_an_order_from_above_finds_nobody_to_restart() -> None:
     plant.seconds(4)
     assert plant.circuit.state is CLOSED
     assert plant.given == []
+    assert [event.after for event in plant.events if event.kind == "order"] == ["refused"]
+
+
+NOBODY = Orders(pauses={"": Pause(FAR, "ann", "rewiring")})
+
+
+@pytest.mark.parametrize(
+    ("orders", "told"),
+    [
+        (Orders(mode=Mode.OFF), "mode off, so nothing below it is restarted; first: supervision mode plant act"),
+        (NOBODY, "a is paused, b is paused"),
+        (Orders(switched={"": False}), "a is disabled, b is disabled"),
+        (Orders(forced=Forced("ann", "winter", "1")), "forced open at the same time"),
+    ],
+)
+def test_an_order_from_above_that_nothing_comes_of_is_told(orders: Orders, told: str) -> None:
+    plant = running(Engine("a"), Engine("b"), checks=())
+    plant.orders = replace(orders, restart="x")
+    plant.seconds(1)
+    assert plant.orders.restart == ""
+    refused = [event for event in plant.events if (event.kind, event.before) == ("order", "restart")]
+    assert [event.after for event in refused] == ["refused"]
+    assert told in refused[0].reason
+    assert not any(given.wish.incident for given in plant.given)
+    assert plant.circuit.reason != "everything was restarted"
+
+
+def test_an_order_from_above_to_one_that_is_forced_open_names_the_reset() -> None:
+    plant = running(Engine("a"), checks=())
+    plant.orders = Orders(forced=Forced("ann", "winter", "1"))
+    plant.seconds(2)
+    plant.orders = replace(plant.orders, restart="x")
+    plant.seconds(1)
+    (told,) = [event.reason for event in plant.events if event.kind == "order"]
+    assert told.endswith(f"supervision reset plant --incident {plant.circuit.incident}")
+
+
+def test_an_order_from_above_restarts_the_failed_one_also_when_it_is_dead() -> None:
+    plant = running(Engine("broker"), Engine("flow"), max_attempts=1)
+    plant.records["flow"] = replace(plant.records["flow"], state="stopped", phase=Phase.STOPPED)
+    plant.truth["flow"] = Seen(alive=False, connected=False)
+    for _ in range(10):
+        plant.second()
+        for child in list(plant.in_flight):
+            plant.end(child, "failed")
+    assert plant.circuit.state is ESCALATED
+    plant.orders = Orders(restart="x")
+    sent = len(plant.given)
+    plant.seconds(2)
+    assert ("flow", "stop") in plant.acts()[sent:]
 
 
 def test_an_order_from_above_is_withheld_in_observe() -> None:

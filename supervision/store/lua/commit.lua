@@ -75,5 +75,5 @@ if plan.last then
   redis.call('HSET', control, 'clean', plan.dirty)
   release()
   if (tonumber(redis.call('HGET', control, 'dirty')) or 0) > plan.dirty then wake_up() end
-end
+elseif plan.unread then release() end -- nothing was decided, and what was dirty still is
 return answer

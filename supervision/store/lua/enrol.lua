@@ -12,7 +12,7 @@ if changes.source ~= '' then redis.call('HSET', sources, changes.source, changes
 
 local busy, used = {}, {}
 local function remove(child)
-  for i = 9, #KEYS do redis.call('HDEL', KEYS[i], child) end
+  for i = 9, #KEYS do redis.call('HDEL', KEYS[i], child, '/' .. child) end -- /child: a look at it alone
   redis.call('HDEL', members, child)
   redis.call('HDEL', orders, 'pause:' .. child, 'enabled:' .. child)
   redis.call('HDEL', incidents, supervisor .. '/' .. child)

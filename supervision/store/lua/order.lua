@@ -15,8 +15,11 @@ end
 local run = redis.call('HMGET', KEYS[6], 'state', 'fence')
 if ARGV[10] ~= '' and (run[1] ~= 'running' or run[2] ~= ARGV[10]) then return {'same', standing} end
 
+-- The last order wins: a reset also takes off a circuit forced open that no tick has heard yet.
+local withdraws = field == 'reset' and redis.call('HEXISTS', orders, 'force-open') == 1
+
 -- Asked again by somebody who did not hear the answer: the order stands, once.
-if standing == value then return {'same', value} end
+if standing == value and not withdraws then return {'same', value} end
 if request ~= '' and requested() == request then return {'same', standing} end
 
 -- How a value reads in the history.
@@ -34,6 +37,7 @@ if field == 'reset' or field == 'force-open' then
   if field == 'reset' and circuit.incident ~= value then return {'over', circuit.incident or ''} end
 end
 
+if withdraws then redis.call('HDEL', orders, 'force-open') end
 if value == '' then redis.call('HDEL', orders, field) else redis.call('HSET', orders, field, value) end
 if once then redis.call('HSET', orders, 'asked:' .. field, request) end
 event(events, 0, {'kind', 'order', 'subject', subject, 'before', before, 'after', told(value), 'reason', ARGV[8],

@@ -5,6 +5,6 @@ for subject, began in pairs(hash(KEYS[2])) do
   local above = string.match(subject, '^(.*)/') or ''
   if redis.call('HEXISTS', KEYS[3], subject) + redis.call('HEXISTS', KEYS[3], above) == 0 then
     redis.call('HDEL', KEYS[2], subject)
-  else since = math.min(since, tonumber(began)) end
+  else since = math.min(since, tonumber(began) or since) end -- junk keeps nothing
 end
 return redis.call('XTRIM', KEYS[1], 'MINID', text(math.max(since, 0)))
