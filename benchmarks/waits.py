@@ -112,7 +112,7 @@ def _empty_tasks(stage: Stage, app: Celery, number: int) -> float:
 def _release(stage: Stage, app: Celery, number: int, name: str) -> float:
     for _ in range(number):
         wait_for(name, app=app, timeout=3600).apply_async()
-    until(lambda: stage.ask().zcard(stage.store.keys.waiters(name)) == number, "the waits", within=300, every=0.05)
+    until(lambda: stage.ask().zcard(stage.store.keys.waiters(name)) == number, "the waits", within=60, every=0.05)
     with Client.from_app(app) as client:
         begun = time.perf_counter()
         client.send(name, ttl=3600)

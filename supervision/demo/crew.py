@@ -58,6 +58,14 @@ FLOWER = [
 ]
 """Flower with bounded memory, word for word as the engine has it; its port comes on top."""
 
+HEARTBEATS: Final = {
+    "SUPERVISION_HEARTBEAT": "1",
+    "SUPERVISION_HEARTBEAT_WARNING": "1.5",
+    "SUPERVISION_HEARTBEAT_CRITICAL": "2",
+    "SUPERVISION_HEARTBEAT_DEAD": "3",
+}
+"""A demo cannot wait for a minute until somebody is dead, as the defaults would."""
+
 Tell = Callable[[str], None]
 
 
@@ -176,7 +184,8 @@ class Crew:
             PANEL_FILE_VARIABLE: str(self.panel_file),
             "SUPERVISION_LOG_FORMAT": "json",  # a scene reads what the workers log
             "SUPERVISION_STORE_URL": self.store.url,  # it holds the password, and no command line does
-            "SUPERVISION_IMPORTS": "supervision.demo.plant",
+            "SUPERVISION_IMPORTS": "supervision.demo.plant,supervision.demo.canvases",
+            **HEARTBEATS,
             "SUPERVISION_FOLDER": str(self._home),
             "REMAP_SIGTERM": "SIGQUIT",
             "PYTHONUNBUFFERED": "1",

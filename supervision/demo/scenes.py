@@ -1,4 +1,4 @@
-"""The scenes: all running; the data flow is killed; it loses its connection while the broker is fine; `unhealable`.
+"""The scenes: all running; the data flow killed; its connection lost while the broker is fine; `unhealable`; `waits`.
 
 Each looks at its effect from outside too: at processes of the operating system, and at what arrives at the other end.
 """
@@ -11,6 +11,7 @@ from supervision.demo.inside import Event, Inside
 from supervision.demo.outside import Stopwatch, pids
 from supervision.demo.plant import PROCESSES, plant
 from supervision.demo.unhealable import Unhealable
+from supervision.demo.waits import CoordinatorsDie, SignalAwaited
 from supervision.demo.world import GONE_S, HEAL_S, START_S, World, alive, only_action
 
 
@@ -165,7 +166,7 @@ class ConnectionLost(Scene):
         return next((event for event in changes if event.after == state), None)
 
 
-SCENES = (AllRunning, DataflowKilled, ConnectionLost, Unhealable)
+SCENES = (AllRunning, DataflowKilled, ConnectionLost, Unhealable, SignalAwaited, CoordinatorsDie)
 
 
 def _healed(inside: Inside, old_pid: int) -> bool:
