@@ -19,6 +19,7 @@ from supervision.coordination.liveness import Patience
 from supervision.decide import Plan, decide
 from supervision.documents import told
 from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
+from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
 from supervision.store.actions import PROBE_LEASE_MS, Record
@@ -46,17 +47,20 @@ class Publisher(Protocol):
 class Runtime:
     """The use cases over one store, one publisher and the declared ``supervisors``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # the composition root's: it is built in one place
         self,
         store: Store,
         publisher: Publisher,
         supervisors: Mapping[str, Supervisor],
         continuing: Continuing = NOWHERE,
         patience: Patience = DEFAULT_PATIENCE,
+        *,
+        parts: Parts = NO_PARTS,
     ) -> None:
         self.store = store
         self.coordination = Coordination(store, continuing, self._publish, patience)
         self.mail = Mailing(store.mailboxes, self._publish)
+        self.gathering = Gathering(store, self.coordination, parts, self._publish)
         self.supervisors = supervisors
         self._publisher = publisher
         self._looker = Looker()
@@ -239,6 +243,7 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "forgotten": Runtime.sweep_forgotten,
     "deadlines": lambda runtime: runtime.coordination.sweep_deadlines(),
     "undelivered": lambda runtime: runtime.coordination.sweep_undelivered(),
+    "gathers": lambda runtime: runtime.gathering.sweep(),
     "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
     "mail": lambda runtime: runtime.mail.sweep(),
     "cleared": lambda runtime: runtime.coordination.sweep_cleared() + runtime.mail.sweep_cleared(),

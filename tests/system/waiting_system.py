@@ -1,5 +1,6 @@
 """A store, one worker that serves all queues, and a beat, over the tasks of `waiting_tasks`."""
 
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class WaitingSystem:
         return "\n".join(f"{p.kind} {p.subject} {p.before}->{p.after} {p.reason[:100]}" for p in past)
 
     def end(self) -> None:
+        gc.collect()  # results that a traceback kept alive talk to the server once more when they go
         self.client.close()
         self.app.close()
         self.kept.end()
