@@ -89,8 +89,11 @@ def test_a_retry_runs_again(system: WaitingSystem, name: str) -> None:
 
 
 def test_outside_of_a_message_it_guards_nothing() -> None:
-    assert once(lambda one, two=2: one + two)(1) == 3
-    assert once(lease=5)(max)(1, 3) == 3
+    def adds(one: int, two: int = 2) -> int:
+        return one + two
+
+    assert once(adds)(1) == 3
+    assert once(lease=5)(adds)(1, two=3) == 4
 
 
 def test_what_cannot_work_is_refused() -> None:

@@ -1,6 +1,5 @@
 """A store, one worker that serves all queues, and a beat, over the tasks of `waiting_tasks`."""
 
-import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +72,7 @@ class WaitingSystem:
         return "\n".join(f"{p.kind} {p.subject} {p.before}->{p.after} {p.reason[:100]}" for p in past)
 
     def end(self) -> None:
-        gc.collect()  # results that a traceback kept alive talk to the server once more when they go
+        self.app.backend.result_consumer.subscribed_to.clear()  # results that go later would tell a server that is gone
         self.client.close()
         self.app.close()
         self.kept.end()
