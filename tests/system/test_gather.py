@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,6 +158,21 @@ def test_a_part_whose_report_was_lost_is_found_by_its_result(system: WaitingSyst
 def test_a_thousand_parts(system: WaitingSystem) -> None:
     assert gathers(system, adds(system, 1000), system.task("total")).apply_async().get(timeout=100) == 499_500
     nothing_is_left(system)
+
+
+@pytest.mark.chaos
+def test_processes_that_die_in_the_middle_of_publishing_lose_no_part(system: WaitingSystem, name: str) -> None:
+    parts = [system.task("note", i, tag=name) for i in range(400)]
+    result = gathers(system, parts, system.task("note", tag=f"then-{name}")).apply_async()
+    store: Any = system.client._store
+    until(lambda: int(store.client.hget(store.keys.wait(result.parent.id), "fanned") or 0) >= 100, system.story)
+    for process in system.worker_children():
+        process.kill()
+    assert [value for _, value in result.get(timeout=90)[1]] == list(range(400))
+    assert sum(line.startswith(f"then-{name}") for line in system.notes()) == 1
+    times = Counter(line for line in system.notes() if line.startswith(f"{name}:"))
+    assert set(times) == {f"{name}:{i}" for i in range(400)}
+    assert sum(times.values()) <= 400 + 100 + 2, "one slice, and what ran on two slots, came twice at most"
 
 
 def test_what_cannot_work_is_refused_when_it_is_made(system: WaitingSystem) -> None:
