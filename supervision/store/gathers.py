@@ -19,8 +19,8 @@ from supervision.store.outbox import Entry
 from supervision.store.scripts import Scripts
 from supervision.store.waits import LEASE_MS, Claimed, Stored, claimed, handed
 
-STAGED_PER_SCRIPT = 1000
-"""Parts that one script takes: about 2 ms of the store."""
+STAGED_PER_SCRIPT = 500
+"""Parts that one script takes: a few ms of the store."""
 
 STAGED_MS = 3_600_000
 """How long parts stand that were staged for a gather which never began: staging takes seconds."""

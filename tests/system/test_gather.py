@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
-from celery_processes import until
+from celery import Celery, chain, chord, group
+from celery_processes import CeleryProcess, ended, until
 from waiting_system import WaitingSystem, running
 
 from supervision import Cancelled, InvalidWait, PartsFailed, SignalTimeout, gather, wait_for
@@ -152,6 +152,23 @@ def test_a_part_whose_report_was_lost_is_found_by_its_result(system: WaitingSyst
     assert result.get(timeout=SOON) == [5, 6]
     system.client.send(f"{name}/0", 7)
     assert result.get(timeout=SOON) == [5, 6]
+
+
+def test_parts_of_an_app_whose_tasks_we_do_not_know(system: WaitingSystem) -> None:
+    """They go to that app's queue, and so does what follows; their reports come back to ours."""
+    own = Celery("own", broker=system.broker, backend=system.server.url, set_as_current=False)
+    own.conf.task_default_queue = "own"
+    worker = CeleryProcess(system.folder, "own_app", "worker", "-Q", "own", "-c", "1", **system.environment)
+    with ended(worker):
+        once_, then = own.signature("own.double", args=(1,)), own.signature("own.joined")
+        twice = chain(once_, own.signature("own.double"), app=own)
+        good = gather([once_, twice], then, timeout=60, app=own).apply_async(ignore_result=False)
+        assert good.get(timeout=60) == "2,4"
+        bad = gather([once_, own.signature("own.boom", args=("no",))], timeout=60, app=own).apply_async()
+        with pytest.raises(PartsFailed, match=r"part 1 .own.boom. failed: LookupError: .*no"):
+            bad.get(timeout=SOON)
+    own.backend.result_consumer.subscribed_to.clear()
+    own.close()
 
 
 @pytest.mark.chaos

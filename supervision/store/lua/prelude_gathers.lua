@@ -12,13 +12,13 @@ end
 -- Why a wait did not end well whose deadline has come.
 local function late(id, terms)
   if not terms.parts then return 'no ' .. terms.told .. ' before its deadline' end
-  local missing, told = {}, {}
-  local found = redis.call('HKEYS', key('parts', id))
-  for _, index in ipairs(found) do missing[tonumber(index)] = true end
-  for i = 0, terms.parts - 1 do
-    if missing[i] and #told < MOST_NAMED then told[#told + 1] = named(id, text(i)) end
+  -- Asked for one by one, since to read and sort the names of 10,000 takes 30 ms.
+  local left, told, i = redis.call('HLEN', key('parts', id)), {}, 0
+  while #told < math.min(left, MOST_NAMED) and i < terms.parts do
+    if redis.call('HEXISTS', key('parts', id), text(i)) == 1 then told[#told + 1] = named(id, text(i)) end
+    i = i + 1
   end
-  local more = #found > #told and ' and ' .. text(#found - #told) .. ' more' or ''
-  return text(#found) .. ' of ' .. text(terms.parts) .. ' parts had not ended before the deadline: '
+  local more = left > #told and ' and ' .. text(left - #told) .. ' more' or ''
+  return text(left) .. ' of ' .. text(terms.parts) .. ' parts had not ended before the deadline: '
     .. table.concat(told, ', ') .. more
 end
