@@ -1,7 +1,6 @@
 """The use cases: tick, collect, act, sweep. Store, publisher and the user's code meet here and nowhere else.
 
-Each is short, keeps nothing between two calls but what it was built with, and may be killed at any line: what it left
-behind is healed by the next tick or a sweep.
+Each keeps nothing between two calls, and may be killed at any line: the next tick or a sweep heals what it left behind.
 """
 
 from collections.abc import Callable, Iterable, Mapping
