@@ -124,6 +124,10 @@ _OURS = {
     "supervision.mail": {"queue": "supervision.waits"},
     "supervision.mail_handled": {"queue": "supervision.waits"},
     "supervision.mail_failed": {"queue": "supervision.waits"},
+    "supervision.gather": {"queue": "supervision.waits"},
+    "supervision.parts": {"queue": "supervision.waits"},  # half a second at most, then it sends for the next
+    "supervision.part": {"queue": "supervision.waits"},
+    "supervision.part_failed": {"queue": "supervision.waits"},
 }
 task_routes = (
     "supervision.engine.homing.route",  # what follows a wait goes on in the app that made it
@@ -139,6 +143,7 @@ imports = (
     "tasks.actions",
     "tasks.sweeps",
     "tasks.coordination",
+    "tasks.gathering",
 )  # yours: supervision_imports
 task_acks_late = True  # an action whose worker dies comes back; ticks, sweeps and collectors turn it off for themselves
 task_reject_on_worker_lost = True  # also when only the pool process died; the store counts attempts, so it ends

@@ -41,6 +41,7 @@ from supervision.errors import (
     MailboxFull,
     NotFound,
     NotRetryable,
+    PartsFailed,
     ServerNotFound,
     SignalAlreadySent,
     SignalTimeout,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from supervision.ambient import coordinator, send
     from supervision.client import Client
     from supervision.engine.canvas import all_of, any_of, k_of, wait_for
+    from supervision.engine.gathering import gather
+    from supervision.engine.once import once
 
 __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 seconds
     # Declaring
@@ -88,7 +91,9 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "all_of",
     "any_of",
     "k_of",
+    "gather",
     # Inside Celery tasks
+    "once",
     "send",
     "coordinator",
     # For other Python programs; `supervision.aio` has the same for asyncio
@@ -108,6 +113,7 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "WaitEnded",
     "SignalTimeout",
     "CoordinatorDied",
+    "PartsFailed",
     "Cancelled",
     "MailboxFull",
     "StoreUnavailable",
@@ -127,5 +133,7 @@ def __getattr__(name: str) -> Any:
 _LAZY = {
     "Client": "supervision.client",
     **dict.fromkeys(("wait_for", "all_of", "any_of", "k_of"), "supervision.engine.canvas"),
+    "gather": "supervision.engine.gathering",
+    "once": "supervision.engine.once",
     **dict.fromkeys(("send", "coordinator"), "supervision.ambient"),
 }

@@ -87,6 +87,11 @@ class Coordination:
         self._continuing = continuing
         self._publish = publish
 
+    @property
+    def here(self) -> bool:
+        """Whether this process can go on with waits itself."""
+        return self._continuing.here
+
     def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
         self,
         name: str,

@@ -13,6 +13,7 @@
     ├── WaitEnded               a wait ended without the signal
     │   ├── SignalTimeout       its time was over first
     │   ├── CoordinatorDied     whoever was expected to send it died
+    │   ├── PartsFailed         parts of a gather failed
     │   └── Cancelled           somebody cancelled it
     ├── ActionFailed            an action ended without success
     │   └── NotRetryable        the same, and trying again would not help
@@ -21,6 +22,9 @@
 
 Each message says what was wrong, the value, and what would be right.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class SupervisionError(Exception):
@@ -83,6 +87,18 @@ class SignalTimeout(WaitEnded):
 
 class CoordinatorDied(WaitEnded):
     """Whoever was expected to send the signal was declared dead, or failed."""
+
+
+class PartsFailed(WaitEnded):
+    """Parts of a gather failed; ``failed`` has the first hundred of them by their index, from 0, and why."""
+
+    def __init__(self, message: str, failed: Mapping[Any, str] | None = None) -> None:
+        told = {str(index): why for index, why in (failed or {}).items()}
+        super().__init__(message, told)  # a result backend keeps the arguments as JSON, whose keys are texts
+        self.failed = {int(index): why for index, why in told.items()}
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Cancelled(WaitEnded):

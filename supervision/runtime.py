@@ -1,7 +1,6 @@
 """The use cases: tick, collect, act, sweep. Store, publisher and the user's code meet here and nowhere else.
 
-Each is short, keeps nothing between two calls but what it was built with, and may be killed at any line: what it left
-behind is healed by the next tick or a sweep.
+Each keeps nothing between two calls, and may be killed at any line: the next tick or a sweep heals what it left behind.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,7 @@ from supervision.coordination.liveness import Patience
 from supervision.decide import Plan, decide
 from supervision.documents import told
 from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
+from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
 from supervision.store.actions import PROBE_LEASE_MS, Record
@@ -46,17 +46,20 @@ class Publisher(Protocol):
 class Runtime:
     """The use cases over one store, one publisher and the declared ``supervisors``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # the composition root's: it is built in one place
         self,
         store: Store,
         publisher: Publisher,
         supervisors: Mapping[str, Supervisor],
         continuing: Continuing = NOWHERE,
         patience: Patience = DEFAULT_PATIENCE,
+        *,
+        parts: Parts = NO_PARTS,
     ) -> None:
         self.store = store
         self.coordination = Coordination(store, continuing, self._publish, patience)
         self.mail = Mailing(store.mailboxes, self._publish)
+        self.gathering = Gathering(store, self.coordination, parts, self._publish)
         self.supervisors = supervisors
         self._publisher = publisher
         self._looker = Looker()
@@ -239,6 +242,7 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "forgotten": Runtime.sweep_forgotten,
     "deadlines": lambda runtime: runtime.coordination.sweep_deadlines(),
     "undelivered": lambda runtime: runtime.coordination.sweep_undelivered(),
+    "gathers": lambda runtime: runtime.gathering.sweep(),
     "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
     "mail": lambda runtime: runtime.mail.sweep(),
     "cleared": lambda runtime: runtime.coordination.sweep_cleared() + runtime.mail.sweep_cleared(),

@@ -45,6 +45,8 @@ DEADLINES_EVERY_S = 0.5
 UNDELIVERED_EVERY_S = 5.0
 MAIL_EVERY_S = 1.0
 CLEARED_EVERY_S = 300.0
+GATHERS_EVERY_S = 10.0
+"""A worker that dies while it publishes parts is made up for this long after its lease; nothing due costs nothing."""
 
 
 @celeryd_init.connect
@@ -72,6 +74,7 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, FORGOTTEN_EVERY_S, publish.SWEEP, "forgotten")
     _every(sender, DEADLINES_EVERY_S, publish.SWEEP, "deadlines")
     _every(sender, UNDELIVERED_EVERY_S, publish.SWEEP, "undelivered")
+    _every(sender, GATHERS_EVERY_S, publish.SWEEP, "gathers")
     _every(sender, settings.read(sender.conf).patience.heartbeat, publish.SWEEP, "liveness")
     _every(sender, MAIL_EVERY_S, publish.SWEEP, "mail")
     _every(sender, CLEARED_EVERY_S, publish.SWEEP, "cleared")

@@ -15,12 +15,14 @@ from celery import Celery, current_app
 
 from supervision import settings
 from supervision.coordinating import Coordination
+from supervision.engine.parts import CeleryParts
 from supervision.engine.publish import CeleryPublisher
 from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.mailing import Mailing
 from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
+from supervision.store.gathers import Gathers
 from supervision.store.meters import count_per_child
 from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
@@ -71,7 +73,9 @@ def build(app: Celery) -> Runtime:
     """A runtime for what ``app`` is configured with."""
     configured = settings.read(app.conf)
     store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
-    return Runtime(store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience)
+    return Runtime(
+        store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience, parts=CeleryParts(app)
+    )
 
 
 def cancel_revoked(ids: Iterable[str]) -> None:
@@ -109,6 +113,16 @@ def mailing() -> Mailing:
 def waits() -> Waits:
     """The waits in the store of this process."""
     return runtime().store.waits
+
+
+def gathers() -> Gathers:
+    """The gathers in the store of this process."""
+    return runtime().store.gathers
+
+
+def fan_out(gather_id: str) -> int | None:
+    """Publish some parts of a gather; answers how many, None while the store is away."""
+    return unless_store_is_away(lambda runtime: runtime.gathering.fan_out(gather_id))
 
 
 def unless_store_is_away(use_case: Callable[[Runtime], _T]) -> _T | None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from supervision.coordination.signals import valid_signal
-from supervision.errors import Cancelled, CoordinatorDied, InvalidWait, SignalTimeout, WaitEnded
+from supervision.errors import Cancelled, CoordinatorDied, InvalidWait, PartsFailed, SignalTimeout, WaitEnded
 from supervision.model import shown
 
 DEFAULT_TIMEOUT_S = 1800.0
@@ -35,19 +35,22 @@ OnDeath = Literal["fail", "replace", "escalate"]
 
 
 class How(StrEnum):
-    """How a wait ended."""
+    """How a wait ended; the last two are a gather's: all parts ended well, or some did not."""
 
     SIGNALLED = "signalled"
     RELEASED = "released"
     TIMED_OUT = "timed_out"
     DIED = "died"
     CANCELLED = "cancelled"
+    GATHERED = "gathered"
+    FAILED = "failed"
 
 
 ERRORS: Mapping[How, type[WaitEnded]] = {
     How.TIMED_OUT: SignalTimeout,
     How.DIED: CoordinatorDied,
     How.CANCELLED: Cancelled,
+    How.FAILED: PartsFailed,
 }
 """What is raised where a wait has ended without a value."""
 

@@ -117,7 +117,7 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
         Terms(
             on=on,
             timeout=timeout,
-            on_timeout=_on_timeout(on_timeout),
+            on_timeout=said_on_timeout(on_timeout),
             on_death=on_death or ("replace" if replacement is not None else "fail"),  # type: ignore[arg-type] # checked below
             replacement=dict(replacement) if replacement is not None else None,
             owner=owner,
@@ -132,7 +132,8 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
     )
 
 
-def _on_timeout(said: Any) -> dict[str, Any] | None:
+def said_on_timeout(said: Any) -> dict[str, Any] | None:
+    """``said`` as terms have it; None to raise."""
     if said == RAISE and isinstance(said, str):
         return None
     if isinstance(said, Signature):

@@ -8,12 +8,12 @@ from typing import Any
 
 from celery import current_app, current_task
 
-from supervision.engine.resuming import WAIT
+from supervision.engine.resuming import RESUMED
 
 
 def route(name: str, *_arguments: Any, **_more: Any) -> dict[str, str] | None:
     """A router of Celery's: the queue for what a wait is followed by, None for everything else."""
-    if not current_task or current_task.name != WAIT or name in current_app.tasks:
+    if not current_task or current_task.name not in RESUMED or name in current_app.tasks:
         return None
     claim = getattr(current_task.request, "claim", None)
     home = claim.stored.home if claim and claim.stored else ""

@@ -20,6 +20,7 @@ LOOK_ALONE = "supervision.look_alone"
 RELEASE = "supervision.release"
 REPLACE = "supervision.replace"
 MAIL = "supervision.mail"
+PARTS = "supervision.parts"
 
 LOOK_EXPIRES_S = 900.0
 """A look that nobody could make for so long is no longer asked for; generous, because it compares two clocks."""
@@ -103,6 +104,10 @@ def _mail(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return MAIL, [entry.subject], {"queue": QUEUE}
 
 
+def _parts(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    return PARTS, [entry.subject], {"queue": QUEUE}
+
+
 _MESSAGES = {
     KINDS.act: _act,
     KINDS.tick: _tick,
@@ -111,4 +116,5 @@ _MESSAGES = {
     KINDS.release: _release,
     KINDS.replace: _replace,
     KINDS.mail: _mail,
+    KINDS.parts: _parts,
 }

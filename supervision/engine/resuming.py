@@ -14,6 +14,10 @@ from celery.utils.nodenames import gethostname
 from supervision.store.waits import Claimed
 
 WAIT = "supervision.wait"
+GATHER = "supervision.gather"
+RESUMED = frozenset({WAIT, GATHER})
+"""Tasks that run a second time when their wait has ended."""
+
 QUEUE = "supervision.waits"
 
 Ended = tuple[str, int, str]
@@ -43,7 +47,12 @@ def letter(task: Any, args: Sequence[Any]) -> str:
         kept["priority"] = delivery["priority"]
     if delivery.get("routing_key") not in {None, QUEUE}:
         kept["queue"] = delivery["routing_key"]
-    return msgspec.json.encode({"args": list(args), "options": kept} if args else {"options": kept}).decode()
+    said = {
+        "options": kept,
+        **({"args": list(args)} if args else {}),
+        **({"task": task.name} if task.name != WAIT else {}),
+    }
+    return msgspec.json.encode(said).decode()
 
 
 class Resumer:
@@ -64,10 +73,10 @@ class Resumer:
     def go_on(self, claims: Iterable[Claimed]) -> list[Ended]:
         """Go on with each of ``claims`` in place, by Celery's own tracer; answers those that are over."""
         together: list[Ended] = []
-        task = self._app.tasks[WAIT]
         for claim in claims:
             if claim.state == "received":
                 letter_ = msgspec.json.decode(claim.mail)
+                task = self._app.tasks[letter_.get("task", WAIT)]
                 request = _request(claim, letter_, together)
                 trace.trace_task(task, claim.id, letter_.get("args", []), {"resumed": True}, request, app=self._app)
         return together
@@ -77,9 +86,8 @@ class Resumer:
         for claim in claims:
             letter_ = msgspec.json.decode(claim.mail)
             options = {"queue": QUEUE, **letter_["options"], "task_id": claim.id, "ignore_result": False}
-            self._app.signature(WAIT, args=letter_.get("args", []), kwargs={"resumed": True}, **options).apply_async(
-                add_to_parent=False
-            )
+            name, args = letter_.get("task", WAIT), letter_.get("args", [])
+            self._app.signature(name, args=args, kwargs={"resumed": True}, **options).apply_async(add_to_parent=False)
 
 
 def _request(claim: Claimed, letter_: dict[str, Any], together: list[Ended]) -> dict[str, Any]:
@@ -89,7 +97,7 @@ def _request(claim: Claimed, letter_: dict[str, Any], together: list[Ended]) -> 
     return {
         **(options.get("headers") or {}),
         "lang": "py",
-        "task": WAIT,
+        "task": letter_.get("task", WAIT),
         "id": claim.id,
         "root_id": options.get("root_id", claim.id),
         "parent_id": options.get("parent_id"),

@@ -13,7 +13,7 @@ from celery import Celery, bootsteps
 from celery.signals import task_revoked
 from celery.worker import state
 
-from supervision.engine.resuming import WAIT
+from supervision.engine.resuming import RESUMED
 
 EVERY_S = 1.0
 
@@ -58,7 +58,7 @@ def install(app: Celery, cancel: Cancel, over: Callable[[str], object]) -> None:
             self._known = revoked
 
     def thrown_away(sender: Any, request: Any, **_signal: Any) -> None:
-        if sender.name == WAIT:
+        if sender.name in RESUMED:
             over(str(request.id))
 
     app.steps["consumer"].add(Revocations)

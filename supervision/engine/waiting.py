@@ -22,9 +22,9 @@ import structlog
 from celery import Task, current_app, states
 from celery.exceptions import Ignore
 
-from supervision.coordination.waits import ERRORS, How, described, terms
+from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.resuming import Ended, letter
-from supervision.errors import InvalidWait, NotFound
+from supervision.errors import InvalidWait, NotFound, WaitEnded
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
 
@@ -50,6 +50,22 @@ class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, 
         went_on = status == states.SUCCESS or (claim.outcome is not None and claim.outcome.how in ERRORS)
         tell(self, "task-succeeded" if status == states.SUCCESS else "task-failed", str(retval))
         self.over(claim, "processed" if went_on else "failed")
+
+    def begun(self, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
+        """Begin to wait, or claim how it ended."""
+        wait = terms(described_by)
+        wait = msgspec.structs.replace(wait, timeout=shortened(wait.timeout, self.request.expires))
+        announce(self, described(wait.on), wait.timeout)
+        return type(self).waits().enter(str(self.request.id), wait, mail=letter(self, args))
+
+    def came(self, claim: Claimed, outcome: Outcome) -> Any:
+        """The value of a wait that ended well."""
+        several = claim.stored is not None and claim.stored.tree is not None
+        return dict(outcome.payloads) if several else next(iter(outcome.payloads.values()))
+
+    def failure(self, _claim: Claimed, outcome: Outcome) -> WaitEnded:
+        """What is raised where it did not."""
+        return ERRORS[outcome.how](outcome.why)
 
     def over(self, claim: Claimed, state: str) -> None:
         """Say so to the store, or to whoever runs many in place and says it for all of them."""
@@ -77,18 +93,19 @@ def _resumed(task: Waiting) -> Claimed:
 
 
 def _begun(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
-    wait = terms(described_by)
-    wait = msgspec.structs.replace(wait, timeout=_shortened(wait.timeout, task.request.expires))
-    wait_id = str(task.request.id)
-    task.update_state(state=WAITING, meta={"on": described(wait.on), "timeout": wait.timeout})
-    tell(task, "task-waiting", f"for {described(wait.on)}")
-    claim = type(task).waits().enter(wait_id, wait, mail=letter(task, args))
+    claim = task.begun(args, described_by)
     if claim.state == "processed":  # this message came once more, after all was over
         _say_again(task, args, claim)
     return claim
 
 
-def _shortened(timeout: float, expires: Any) -> float:  # celery-types takes it for a number; it is a text
+def announce(task: Waiting, on: str, timeout: float) -> None:
+    """Show that the task waits; before the store knows it, see the head of this module."""
+    task.update_state(state=WAITING, meta={"on": on, "timeout": timeout})
+    tell(task, "task-waiting", f"for {on}")
+
+
+def shortened(timeout: float, expires: Any) -> float:  # celery-types takes it for a number; it is a text
     """``timeout``, or what is left until Celery's ``expires`` if that is sooner."""
     if expires is None:
         return timeout
@@ -106,11 +123,11 @@ def _value(task: Waiting, args: Sequence[Any], claim: Claimed, stored: Stored) -
             return _replaced(task, claim, stored.on_timeout["signature"])
         value = stored.on_timeout["value"]
     elif outcome.how in ERRORS:
-        raise ERRORS[outcome.how](outcome.why)
+        raise task.failure(claim, outcome)
     elif outcome.how is How.RELEASED:
         value = outcome.value
     else:
-        value = dict(outcome.payloads) if stored.tree is not None else next(iter(outcome.payloads.values()))
+        value = task.came(claim, outcome)
     return [args[0] if args else None, value] if stored.carry else value
 
 

@@ -25,6 +25,11 @@ def undelivered(client: Any, keys: Keys, at: int) -> list[Swept]:
     return waits + [Swept(name, since, "signal that releases") for name, since in scored(client, keys.releasing, at)]
 
 
+def gathers(client: Any, keys: Keys, at: int) -> list[Swept]:
+    """Gathers that nothing was heard of for a minute."""
+    return [Swept(wait_id, since, "gather to look after") for wait_id, since in scored(client, keys.gathers, at)]
+
+
 def liveness(client: Any, keys: Keys, at: int) -> list[Swept]:
     """Coordinators without a heartbeat for `WARNING_S`, and dead ones whose death is still to be told."""
     late = scored(client, keys.beats, at - round(WARNING_S * 1000))

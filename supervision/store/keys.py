@@ -42,6 +42,15 @@ in a wait for several, from 1, or 0 for the whole wait:
     signals                 zset    name by when clear may forget signal and receipt; send, whoever writes a receipt
     releasing               zset    signal of which some who wait are not released yet, by since when; send, release
     wait:<id>               hash    one wait: what, mail or channel, state, how it ended; enter; goes a day after that
+    parts:<wait>            hash    index -> signature of each part of a gather that has not ended; stage, arrive; goes
+                                    at its end, or an hour after it was staged for a gather that never began: nothing
+                                    else would know of it
+    results:<wait>          hash    index -> how each part ended that has; arrive; goes when the gather is processed
+    gathers                 zset    gather that waits by when somebody must look after it; enter, fan, missing, goes at
+                                    its end
+    once:<task>             hash    a guarded task's run: holder, until, value, settled; run_once, ran_once; expires
+                                    24 h after the last of them, because one per guarded task is too many for a list
+                                    that a sweep would have to walk over
     open                    zset    wait that has not ended, by since when; enter, goes at its end
     deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
     undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
@@ -104,6 +113,7 @@ class Keys:
         self.signals = self._prefix + "signals"
         self.releasing = self._prefix + "releasing"
         self.open = self._prefix + "open"
+        self.gathers = self._prefix + "gathers"
         self.deadlines = self._prefix + "deadlines"
         self.undelivered = self._prefix + "undelivered"
         self.ended = self._prefix + "ended"
@@ -133,6 +143,18 @@ class Keys:
     def wait(self, wait_id: str) -> str:
         """One wait."""
         return f"{self._prefix}wait:{wait_id}"
+
+    def parts(self, wait_id: str) -> str:
+        """The parts of a gather that have not ended."""
+        return f"{self._prefix}parts:{wait_id}"
+
+    def results(self, wait_id: str) -> str:
+        """How the other parts ended."""
+        return f"{self._prefix}results:{wait_id}"
+
+    def once(self, task_id: str) -> str:
+        """The run of a guarded task."""
+        return f"{self._prefix}once:{task_id}"
 
     def waits_of(self, coordinator: str) -> str:
         """The open waits of a coordinator."""

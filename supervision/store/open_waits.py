@@ -124,7 +124,7 @@ def _view(wait_id: str, fields: Mapping[str, str], deadline: int, seen: Mapping[
             **told,
             "id": wait_id,
             "kind": "process" if "channel" in fields else "task",
-            "on": described(node(stored)),
+            "on": described(node(stored)) if stored.leaves else stored.told,
             "parts": tuple(
                 _part(leaf, fields.get(f"leaf:{i}", ""), whole, seen) for i, leaf in enumerate(stored.leaves, 1)
             ),

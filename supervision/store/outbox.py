@@ -54,6 +54,7 @@ class Kinds(NamedTuple):
     release: str = "release"
     replace: str = "replace"
     mail: str = "mail"
+    parts: str = "parts"
 
 
 KINDS = Kinds()

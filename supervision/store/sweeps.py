@@ -176,6 +176,9 @@ SWEEPS: Mapping[str, Sweep] = {
     "forgotten": Sweep("what no worker has declared for a week", True, _forgotten),
     "deadlines": Sweep("waits whose time is over", False, _of(coordination_sweeps.deadlines)),
     "undelivered": Sweep("waits that ended and nobody has gone on with", False, _of(coordination_sweeps.undelivered)),
+    "gathers": Sweep(
+        "gathers with parts that are not published or not heard of", False, _of(coordination_sweeps.gathers)
+    ),
     "liveness": Sweep("coordinators that are late or died", False, _of(coordination_sweeps.liveness)),
     "mail": Sweep("mailboxes whose handler did not end, or that pause", False, _of(coordination_sweeps.mail)),
     "cleared": Sweep("waits, signals and coordinators of yesterday", True, _of(coordination_sweeps.cleared)),

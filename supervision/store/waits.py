@@ -28,7 +28,7 @@ class Leaf(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wait's terms as the scripts read them; ``tree`` is absent for a single signal.
+    """A wait's terms as the scripts read them; ``tree`` is absent for a single signal, ``leaves`` empty for a gather.
 
     ``replacement`` is a signature as text, which no script looks into.
     """
@@ -42,6 +42,8 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     carry: bool = False
     on_timeout: dict[str, Any] | None = None
     home: str = ""
+    parts: int = 0
+    fail_fast: bool = False
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import faults
 import pytest
@@ -17,7 +18,7 @@ from celery import chain
 from celery_processes import HERE, until
 from waiting_system import WaitingSystem, running
 
-from supervision import NotFound, wait_for
+from supervision import NotFound, gather, wait_for
 from supervision.client import Client
 from supervision.store import scripts
 
@@ -170,6 +171,43 @@ def through_a_sweep(system: WaitingSystem, _tag: str) -> Callable[[], object]:
     return lambda: True
 
 
+def through_a_gather(parts: int) -> Callable[[WaitingSystem, str], Callable[[], object]]:
+    def provoke(system: WaitingSystem, tag: str) -> Callable[[], object]:
+        adds = [system.task("add", i) for i in range(parts)]
+        gather(adds, system.task("total", tag=tag), app=system.app, timeout=120).apply_async()
+        line = f"{tag}:{sum(range(parts))}"
+        return lambda: noted(system, tag, line) and system.notes().count(line) == 1
+
+    return provoke
+
+
+def through_a_lost_report(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """Nothing was heard of a gather for a minute: it is looked after."""
+    waiting = wait_for(tag, app=system.app, timeout=120)
+    gathered = gather([waiting, system.task("add", 1)], app=system.app, timeout=120).apply_async()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    store: Any = system.client._store
+    store.client.zadd(store.keys.gathers, {gathered.id: 1})
+
+    def looked_after() -> bool:
+        return bool(store.client.zscore(store.keys.gathers, gathered.id) != 1)
+
+    return looked_after
+
+
+def through_a_guarded_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """Whoever dies beside it leaves a copy that goes on with the chain."""
+    chain(system.task("pay", tag), system.task("note", tag=tag), app=system.app)()
+
+    def ends() -> bool:
+        # killed between its effect and its return it cannot be known to have had one
+        most = 2 if (system.folder / "fired").read_text() == "before ran_once" else 1
+        assert system.notes().count(f"paid:{tag}") <= most
+        return noted(system, tag, f"{tag}:{tag}")
+
+    return ends
+
+
 def known(system: WaitingSystem, name: str) -> str:
     return next((each.state for each in system.client.coordinators() if each.id == name), "")
 
@@ -207,6 +245,13 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "judge": through_silence,
     "publish replace": through_a_replacement,
     "clear": through_a_sweep,
+    "stage": through_a_gather(3),
+    "arrive": through_a_gather(3),
+    "fan": through_a_gather(150),
+    "publish parts": through_a_gather(600),
+    "missing": through_a_lost_report,
+    "run_once": through_a_guarded_task,
+    "ran_once": through_a_guarded_task,
 }
 
 

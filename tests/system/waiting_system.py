@@ -72,6 +72,7 @@ class WaitingSystem:
         return "\n".join(f"{p.kind} {p.subject} {p.before}->{p.after} {p.reason[:100]}" for p in past)
 
     def end(self) -> None:
+        self.app.backend.result_consumer.subscribed_to.clear()  # results that go later would tell a server that is gone
         self.client.close()
         self.app.close()
         self.kept.end()

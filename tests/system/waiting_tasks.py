@@ -7,7 +7,7 @@ from pathlib import Path
 
 from celery import shared_task
 
-from supervision import coordinator, send
+from supervision import coordinator, once, send
 
 FOLDER = Path(os.environ["PLANT_FOLDER"])
 
@@ -54,4 +54,38 @@ def build(name, how):
     deadline = time.monotonic() + 30
     while how == "hangs" and time.monotonic() < deadline and not (FOLDER / "go").exists():
         time.sleep(0.05)
+    return name
+
+
+@shared_task(name="user.add")
+def add(one, other=0):
+    """As a user writes it: its result is not stored unless somebody asks for it."""
+    return one + other
+
+
+@shared_task(name="user.total", ignore_result=False)
+def total(numbers, tag="total"):
+    noted(f"{tag}:{sum(numbers)}")
+    return sum(numbers)
+
+
+@shared_task(name="user.boom")
+def boom(why):
+    raise ValueError(why)
+
+
+@shared_task(name="user.pay", bind=True, ignore_result=False)
+@once(lease=2)
+def pay(self, name, how="pays"):
+    """An effect that must not happen twice; how it goes the first time is said by ``how``."""
+    first = not (FOLDER / f"{name}.first").exists()
+    (FOLDER / f"{name}.first").touch()
+    if first and how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if first and how == "raises":
+        raise self.retry(countdown=0.1)
+    deadline = time.monotonic() + 30
+    while first and how == "hangs" and time.monotonic() < deadline and not (FOLDER / name).exists():
+        time.sleep(0.05)
+    noted(f"paid:{name}")
     return name

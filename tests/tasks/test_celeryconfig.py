@@ -144,6 +144,9 @@ def test_every_kind_of_work_has_its_own_direct_queue(monkeypatch: pytest.MonkeyP
         "supervision.mail": "supervision.waits",
         "supervision.mail_handled": "supervision.waits",
         "supervision.mail_failed": "supervision.waits",
+        **dict.fromkeys(
+            (f"supervision.{name}" for name in ("gather", "parts", "part", "part_failed")), "supervision.waits"
+        ),
     }
 
 

@@ -13,6 +13,7 @@ for _, id in ipairs(waits) do
     receipts(id, wait, terms, 'dead')
   end
   redis.call('DEL', key('wait', id))
+  redis.call('UNLINK', key('results', id))
   redis.call('ZREM', ended, id)
   redis.call('ZREM', undelivered, id)
   redis.call('ZREM', key('dead_letters'), 'wait:' .. id)

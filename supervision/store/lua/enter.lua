@@ -1,4 +1,4 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms} | {received, ...} | {unknown|circle|superseded, name...} | {gone}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
@@ -21,7 +21,7 @@ if state then
   if tonumber(redis.call('ZSCORE', deadlines, member(0, id))) > now then return still_waiting() end
   -- No sweep has come by: where no workers are, those who wait end their waits themselves.
   local wait = hash(at_wait)
-  finish(id, wait, terms_of(wait), 'timed_out', 'no ' .. terms_of(wait).told .. ' before its deadline')
+  finish(id, wait, terms_of(wait), 'timed_out', late(id, terms_of(wait)))
   return claim(id, lease)
 end
 if ARGV[7] == '1' then return {'gone'} end
@@ -45,6 +45,7 @@ for _, leaf in ipairs(terms.leaves) do
   if found then return {'circle', unpack(found)} end
 end
 
+if terms.parts and redis.call('HLEN', key('parts', id)) ~= terms.parts then return {'unstaged'} end
 local wait = {state = 'waiting', what = what, since = text(now)}
 if channel == '' then wait.mail = mail else wait.channel = channel end
 local fields = {}
@@ -56,6 +57,12 @@ redis.call('HSET', at_wait, unpack(fields))
 redis.call('ZADD', open, text(now), id)
 redis.call('ZADD', deadlines, text(now + timeout), member(0, id))
 if terms.owner then redis.call('SADD', key('waits_of', terms.owner), id) end
+if terms.parts then
+  redis.call('PERSIST', key('parts', id))
+  redis.call('HSET', at_wait, 'fanned', 0)
+  redis.call('ZADD', key('gathers'), text(now), id)
+  enqueue(outbox, entries, 'parts:' .. id, 'parts', id)
+end
 wait_event(id, '', 'waiting', terms.told, terms.owner)
 begin(id, wait, terms)
 if wait.state == 'waiting' then return still_waiting() end

@@ -7,7 +7,7 @@ for _, each in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', text(now), 
   redis.call('ZREM', deadlines, each)
   if wait.state == 'waiting' then
     local terms, mail = terms_of(wait), nil
-    if i == 0 then mail = finish(id, wait, terms, 'timed_out', 'no ' .. terms.told .. ' before its deadline')
+    if i == 0 then mail = finish(id, wait, terms, 'timed_out', late(id, terms))
     else mail = decide_leaf(id, wait, terms, i, 'timed_out', 'no ' .. terms.leaves[i][1] .. ' before its deadline') end
     if mail then
       found[#found + 1] = id

@@ -60,6 +60,7 @@ local function finish(id, wait, terms, how, why, actor)
   end
   redis.call('ZREM', deadlines, member(0, id))
   redis.call('ZREM', open, id)
+  if terms.parts then redis.call('UNLINK', key('parts', id)) redis.call('ZREM', key('gathers'), id) end
   if terms.owner then redis.call('SREM', key('waits_of', terms.owner), id) end
   wait.state, wait.how, wait.why, wait.ended = 'ended', how, why, text(now)
   redis.call('HSET', key('wait', id), 'state', 'ended', 'how', how, 'why', why, 'ended', text(now))

@@ -8,6 +8,7 @@ for i = 1, #ARGV, 3 do
     theirs = theirs + 1
     redis.call('HSET', key('wait', id), 'state', 'processed')
     redis.call('HDEL', key('wait', id), 'mail')
+    redis.call('UNLINK', key('results', id))
     redis.call('ZREM', undelivered, id)
     receipts(id, wait, terms_of(wait), state)
     wait_event(id, wait.how, state, wait.why)
