@@ -73,4 +73,5 @@ class Canvases:
     def close(self) -> None:
         """Close the connections."""
         with closing(self._app):
-            self._app.backend.result_consumer.subscribed_to.clear()  # else its end is told as a traceback
+            backend: Any = self._app.backend  # whose types do not know that it consumes
+            backend.result_consumer.subscribed_to.clear()  # else its end is told as a traceback
