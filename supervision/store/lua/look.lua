@@ -1,4 +1,5 @@
 -- look(control, slow, seen, errors; mode, interval_ms, slow_ms, intervals, child) -> {look|duplicate, now, sequence, child not now...}
+-- with pauses
 local control, slow, seen, errors = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local mode, interval, slow_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HMGET', control, 'look_slot', 'look_sequence')
@@ -15,8 +16,9 @@ if mode == 'alone' then
   redis.call('HSET', slow, alone, text(now + slow_ms))
 end
 
+resume(control, interval)
 local sequence = grown(state[2])
-redis.call('HSET', control, 'look_sequence', text(sequence))
+redis.call('HSET', control, 'look_sequence', text(sequence), 'looked', text(now))
 if mode == 'slot' then redis.call('HSET', control, 'look_slot', slot) end
 local answer = {'look', text(now), text(sequence)}
 if mode == 'alone' then return answer end
