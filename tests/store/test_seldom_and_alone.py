@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from lamps import Lamp, LampSeen, Post, ask, control, everything, forget_slot, now, past, plant, seen, sight
+from waiting import until
 
 from supervision.child import Child
 from supervision.errors import NotFound
@@ -64,6 +65,25 @@ def test_a_child_with_a_longer_interval_is_looked_at_once_in_each(store: Store, 
     yesterday = now(store) - DAY_MS
     set_mark(store, "seldom", f"{yesterday}:{yesterday}")
     assert periodic(connect(), supervisor).not_now == set()
+
+
+def test_after_a_pause_a_child_is_looked_at_before_its_interval_is_over(store: Store) -> None:
+    """Else nothing would be decided about it for what is left of a day: what was seen before a pause counts no more."""
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), sight("often"), look=periodic(store, supervisor))
+    ask(store).hset(store.keys.of("plant", "control"), "resumed", now(store) + 1)
+    until(lambda: periodic(store, supervisor).not_now == set())
+    seen(store, supervisor, sight("seldom"), look=periodic(store, supervisor))
+    assert periodic(store, supervisor).not_now == {"seldom"}, "once it was looked at, its interval holds again"
+
+
+def test_a_child_that_was_seen_later_than_now_is_looked_at(store: Store) -> None:
+    """Its observation is not fresh, and would not be before a clock that was set back has come so far."""
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), look=periodic(store, supervisor))
+    later = (now(store) // DAY_MS + 1) * DAY_MS - 1
+    set_mark(store, "seldom", f"{later}:{later}")
+    assert periodic(store, supervisor).not_now == set()
 
 
 def test_a_failed_look_is_not_repeated_before_the_next_interval_either(store: Store) -> None:
