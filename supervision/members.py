@@ -19,6 +19,7 @@ import msgspec
 
 from supervision import documents
 from supervision.child import Child
+from supervision.contained import fault
 from supervision.derive import QUARANTINE_WINDOW_MS, quarantined
 from supervision.errors import InvalidDeclaration
 from supervision.model import ChildRecord, Event, Phase
@@ -68,8 +69,8 @@ class Maker:
             desired: Any = documents.decode(document.encode(), above.Desired, f"{above.path}: desired")
             wanted = above.dynamic(desired)
             return (None if wanted is None else above.adopted(wanted)), ""
-        except Exception as error:  # noqa: BLE001 # user code: contained here, told once
-            return None, documents.told(error)
+        except BaseException as error:  # noqa: BLE001 # user code: contained here, told once
+            return None, documents.told(fault(error))
 
 
 def source(document: str) -> str:

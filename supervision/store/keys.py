@@ -17,7 +17,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
 
 Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
 
-    control                 hash    epoch, lease, slots, dirty marks, last look, circuit; claim, look, commit, all who mark
+    control                 hash    epoch, lease, slots, dirty marks, last look, circuit; claim, look, commit, who marks
     records                 hash    child -> `ChildRecord`; commit
     desired                 hash    child -> revision, request and document that were set at run time; desire
     orders                  hash    what people ordered, field by field, see `orders.py`; order, commit
