@@ -4,7 +4,9 @@
 would end the tick of a whole supervisor, every second anew. Only an order to end this very process goes on.
 """
 
+from collections.abc import Callable
 from signal import SIGQUIT, SIGTERM
+from typing import Any
 
 TERMINATED = frozenset({SIGTERM - 256, SIGQUIT - 256})
 """What a process of a worker's pool exits with when it is told to end: by its worker's shutdown, or a hard limit."""
@@ -27,3 +29,12 @@ def fault(error: BaseException) -> BaseException:
     if is_order(error):
         raise error
     return error
+
+
+class TookTooLong(BaseException):
+    """User code that decides had no answer in its time. No `Exception`, so that its own clauses do not swallow it."""
+
+
+def asked(code: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``code`` answers. Whoever bounds it finds by this frame that the user's code is at work, and since when."""
+    return code(*arguments)

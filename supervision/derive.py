@@ -11,7 +11,7 @@ import msgspec
 
 from supervision import documents
 from supervision.actions import ActionSpec
-from supervision.contained import fault
+from supervision.contained import asked, fault
 from supervision.errors import InvalidMove
 from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Siblings, Stay, Try, Update, shown
 from supervision.view import ChildView, View
@@ -36,7 +36,7 @@ def born(seen: ChildView, now: int) -> Update:
 def brought_to_rest(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
     """What brings a child to rest that is switched off or leaving; what offers no rest is only left alone."""
     try:
-        wanted = seen.child.rest(seen.desired)
+        wanted = asked(seen.child.rest, seen.desired)
     except BaseException as error:  # noqa: BLE001 # user code, as in `derived`
         return _faulted(seen, record, fault(error), now)
     if wanted is not None:
@@ -119,7 +119,7 @@ def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Set
 
 def _move(seen: ChildView, record: ChildRecord, view: View, now: int) -> Move:
     state, siblings = record.state, Siblings(view.children)
-    move = seen.child.states[state].rule(seen.child, seen.snapshot(state, record.since, now, siblings))
+    move = asked(seen.child.states[state].rule, seen.child, seen.snapshot(state, record.since, now, siblings))
     if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
         reason = documents.clipped(move.reason)
         return move if reason is move.reason else msgspec.structs.replace(move, reason=reason)

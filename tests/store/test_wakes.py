@@ -26,7 +26,7 @@ from supervision.circuit import Circuit, State
 from supervision.runtime import Runtime
 from supervision.store.outbox import PATIENCE_MS, Entry
 from supervision.store.store import Store
-from supervision.store.ticks import LEASE_MS
+from supervision.store.ticks import HUNG_LEASE_MS, LEASE_MS
 from supervision.view import Claim
 
 APART_MS = 50
@@ -335,7 +335,7 @@ def claim_at(store: Store) -> Callable[[str], Claim]:
         expire_lease(store)
         forget_slot(store, plant())
         keys = [store.keys.of("plant", "control"), store.keys.counters]
-        outcome, *numbers = store.scripts.run("claim", keys, ["plant", "slot", 1_000, LEASE_MS, server])
+        outcome, *numbers = store.scripts.run("claim", keys, ["plant", "slot", 1_000, LEASE_MS, server, HUNG_LEASE_MS])
         assert outcome == b"claimed"
         return Claim(*map(int, numbers))
 
