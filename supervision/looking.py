@@ -39,6 +39,11 @@ LONG_HUNG_S = 300.0
 """... and so had one that holds a single one for so long: nothing else would look at that child here again."""
 
 
+PARTS = 8
+"""Each death of a collector leaves an eighth of those who may be the cause: of 10,000 children it is found after five.
+Each part costs one script."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Going:
     """A look that has not come back yet: when it began, and how long it may take."""
@@ -193,6 +198,13 @@ def _gathered(results: "queue.SimpleQueue[Sight]", waiting: set[str], deadline: 
             sights.append(sight)
             waiting.discard(sight.child)
     return tuple(sights)
+
+
+def divided(children: list[Child]) -> Iterator[list[Child]]:
+    """``children``, one of whom may kill whoever looks at it, in `PARTS` parts at most."""
+    size = -(-len(children) // PARTS) or 1
+    for first in range(0, len(children), size):
+        yield children[first : first + size]
 
 
 def _daemon(work: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from supervision import aggregate, limiting
+from supervision import aggregate, limiting, looking
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
@@ -191,7 +191,13 @@ class Runtime:
         if look is None:
             return None
         due = [child for child in children if not (periodic and child.name in look.not_now)]
-        self._see(supervisor, look, due)
+        doubtful = [child for child in due if periodic and (look.cautious or child.name in look.doubtful)]
+        apart = {child.name for child in doubtful}
+        self._see(supervisor, look, [child for child in due if child.name not in apart])
+        for some in looking.divided(doubtful):
+            # Said first: should this process die of one of them, the next looks go without these few.
+            self._publish(self.store.observations.seen(supervisor, look, (), [child.name for child in some]))
+            self._see(supervisor, look, some)
         return len(due)
 
     def _see(self, supervisor: Supervisor, look: Look, children: list[Child]) -> None:

@@ -24,7 +24,8 @@ Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fi
     observed                hash    child -> observed document; observed, when it changes
     seen                    hash    child -> "sequence:began at" of the last good look; observed
     errors                  hash    child -> "sequence:why" of the last failed look; observed, goes at the next good one
-    slow                    hash    child (/child: alone) -> until when it is looked at; look, observed, goes at its end
+    slow                    hash    child (/child: alone) -> until when it is looked at, or its collector died; look,
+                                    observed, goes at its end
     flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
     last                    hash    child -> `LastAction`; finish
     members                 hash    dynamic child -> which document wanted it, since when it leaves; enrol

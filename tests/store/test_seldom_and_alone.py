@@ -10,6 +10,7 @@ from waiting import until
 
 from supervision.child import Child
 from supervision.errors import NotFound
+from supervision.looking import divided
 from supervision.model import ChildRecord
 from supervision.runtime import Runtime
 from supervision.store.observations import Look, Sight
@@ -130,6 +131,57 @@ def test_the_runtime_looks_at_those_whose_turn_it_is(store: Store, post: Post) -
         counts.append(runtime.collect("plant"))
     assert counts == [2, 1, 1], "never at what others report"
     assert (seldom.looks, often.looks) == (1, 3)
+
+
+# --- who kills the process that looks
+
+
+class Watching(Lamp):
+    """Notes at each look at it who is said to be under way, and who was seen."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        super().__init__(name)
+        self.store = store
+        self.found: list[tuple[set[bytes], set[bytes]]] = []
+
+    def observe(self) -> LampSeen:
+        slow, stored = (self.store.keys.of("plant", what) for what in ("slow", "seen"))
+        self.found.append((set(ask(self.store).hkeys(slow)), set(ask(self.store).hkeys(stored))))
+        return LampSeen(on=True)
+
+
+def test_after_a_collector_died_at_once_each_child_is_named_before_it_is_looked_at(store: Store, post: Post) -> None:
+    """Whoever dies next leaves the name of the child it died of, and the looks after that go without it."""
+    watching = [Watching(f"lamp-{i}", store) for i in range(3)]
+    runtime = Runtime(store, post, {"plant": house(*watching)})
+    periodic(store, runtime.supervisors["plant"])  # of a process that says nothing more
+    collected(runtime)
+    assert [lamp.found[0][0] for lamp in watching] == [{b"lamp-0"}, {b"lamp-1"}, {b"lamp-2"}]
+    collected(runtime)
+    assert [lamp.found[1][0] for lamp in watching] == [set(), set(), set()], "all is well again"
+
+
+def test_a_child_in_whose_look_a_collector_died_is_looked_at_last_until_it_is_seen(store: Store, post: Post) -> None:
+    watching = [Watching(f"lamp-{i}", store) for i in range(3)]
+    runtime = Runtime(store, post, {"plant": house(*watching)})
+    set_mark(store, "lamp-0", str(now(store) - 1), "slow")
+    for _ in range(2):
+        collected(runtime)
+    assert watching[0].found[0] == ({b"lamp-0"}, {b"lamp-1", b"lamp-2"})
+    assert watching[0].found[1][0] == set()
+
+
+def collected(runtime: Runtime) -> None:
+    ask(runtime.store).hdel(runtime.store.keys.of("plant", "control"), "look_slot")
+    runtime.collect("plant")
+
+
+@pytest.mark.parametrize(
+    ("many", "sizes"), [(0, []), (1, [1]), (8, [1] * 8), (9, [2] * 4 + [1]), (100, [13] * 7 + [9])]
+)
+def test_a_crowd_of_which_one_may_kill_is_divided(many: int, sizes: list[int]) -> None:
+    children = list(house(*(Lamp(f"lamp-{i}") for i in range(many))).children.values()) if many else []
+    assert [len(part) for part in divided(children)] == sizes
 
 
 # --- alone
