@@ -191,17 +191,12 @@ class Runtime:
         if look is None:
             return None
         due = [child for child in children if not (periodic and child.name in look.not_now)]
-        doubtful = [child for child in due if periodic and (look.cautious or child.name in look.doubtful)]
-        apart = {child.name for child in doubtful}
-        self._see(supervisor, look, [child for child in due if child.name not in apart])
-        for some in looking.divided(doubtful):
-            # Said first: should this process die of one of them, the next looks go without these few.
-            self._publish(self.store.observations.seen(supervisor, look, (), [child.name for child in some]))
-            self._see(supervisor, look, some)
+        for some, named in looking.in_turns(due, look):
+            self._see(supervisor, look, some, named=named)
         return len(due)
 
-    def _see(self, supervisor: Supervisor, look: Look, children: list[Child]) -> None:
-        for batch in self._looker.look(children, supervisor.observe_timeout_ms / 1000):
+    def _see(self, supervisor: Supervisor, look: Look, children: list[Child], *, named: bool = False) -> None:
+        for batch in self._looker.look(children, supervisor.observe_timeout_ms / 1000, named=named):
             self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
 
     def _child(self, path: str) -> tuple[Supervisor, Child]:
