@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from signal import SIGQUIT, SIGTERM
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ import structlog
 from supervision.actions import ActionSpec, Run, encoded_result
 from supervision.backoff import Backoff
 from supervision.child import Child
+from supervision.contained import TERMINATED
 from supervision.documents import told
 from supervision.errors import NotRetryable
 from supervision.restarting import refused
@@ -28,9 +28,6 @@ from supervision.view import Claim
 
 REPORT_AGAIN_S = 0.5
 """Seconds between two tries to report an end while the store is away; it is usually back within one or two."""
-
-TERMINATED = frozenset({SIGTERM - 256, SIGQUIT - 256})
-"""What a process of a worker's pool exits with when it is told to end: by its worker's shutdown, or a hard limit."""
 
 _STOPPED = "its worker was told to stop"
 _EXITED = "its code exited, or its hard limit was reached"
@@ -121,7 +118,7 @@ class Acting:
         except _Unknown as error:
             log.warning("action_handed_back", error=str(error))  # it says all there is
             return _Done("interrupted", str(error), hand_backs=MOST_PASSED_ON)
-        except Exception as error:
+        except BaseException as error:  # user code: not even its KeyboardInterrupt may end a worker's thread
             log.warning("action_failed", error=told(error), exc_info=True)
             return _Done("failed", told(error), retry=not isinstance(error, hopeless))
         log.info("action_succeeded", child=child.path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 import msgspec
 
 from supervision.backoff import Backoff
+from supervision.contained import fault
 from supervision.documents import told
 from supervision.errors import InvalidDeclaration, NotRetryable
 from supervision.model import Snapshot, shown, valid_count, valid_name, valid_seconds
@@ -176,8 +177,8 @@ def encoded_result(result: object, what: str) -> str:
         plain: Any = msgspec.to_builtins(result)
         data = msgspec.json.encode(plain)
         kept = _kept(plain, msgspec.json.decode(data))
-    except Exception as error:  # not only msgspec's: it reads properties and iterates over what users wrote
-        wrong = f"{shown(result)}, which JSON cannot hold ({told(error)})"
+    except BaseException as error:  # not only msgspec's: it reads properties and iterates over what users wrote
+        wrong = f"{shown(result)}, which JSON cannot hold ({told(fault(error))})"
         raise NotRetryable(f"{what} returned {wrong}; {_RIGHT}") from error
     if not kept:
         raise NotRetryable(f"{what} returned {shown(result)}, which would be read back as another value; {_RIGHT}")

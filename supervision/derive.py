@@ -11,6 +11,7 @@ import msgspec
 
 from supervision import documents
 from supervision.actions import ActionSpec
+from supervision.contained import asked, fault
 from supervision.errors import InvalidMove
 from supervision.model import ChildRecord, Do, Event, Go, Move, Phase, Reservation, Siblings, Stay, Try, Update, shown
 from supervision.view import ChildView, View
@@ -35,9 +36,9 @@ def born(seen: ChildView, now: int) -> Update:
 def brought_to_rest(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
     """What brings a child to rest that is switched off or leaving; what offers no rest is only left alone."""
     try:
-        wanted = seen.child.rest(seen.desired)
-    except Exception as error:  # noqa: BLE001 # user code, as in `derived`
-        return _faulted(seen, record, error, now)
+        wanted = asked(seen.child.rest, seen.desired)
+    except BaseException as error:  # noqa: BLE001 # user code, as in `derived`
+        return _faulted(seen, record, fault(error), now)
     if wanted is not None:
         return derived(msgspec.structs.replace(seen, desired=wanted), record, view, now)
     if record.state == RESTING:
@@ -52,8 +53,8 @@ def derived(seen: ChildView, record: ChildRecord, view: View, now: int) -> Updat
     try:
         settled = _settled(seen, record, view, now)
         spec = _wanted(seen, settled.move)
-    except Exception as error:  # noqa: BLE001 # user code: contained here, recorded with its traceback
-        return _faulted(seen, record, error, now)
+    except BaseException as error:  # noqa: BLE001 # user code: contained here, recorded with its traceback
+        return _faulted(seen, record, fault(error), now)
     if spec is None:
         return _rested(seen, record, settled, not_before=0)
     not_before = _not_before(seen, settled.record, spec.name, view)
@@ -118,7 +119,7 @@ def _settled(seen: ChildView, record: ChildRecord, view: View, now: int) -> _Set
 
 def _move(seen: ChildView, record: ChildRecord, view: View, now: int) -> Move:
     state, siblings = record.state, Siblings(view.children)
-    move = seen.child.states[state].rule(seen.child, seen.snapshot(state, record.since, now, siblings))
+    move = asked(seen.child.states[state].rule, seen.child, seen.snapshot(state, record.since, now, siblings))
     if isinstance(move, (Stay, Go, Do)) and isinstance(move.reason, str) and move.reason:
         reason = documents.clipped(move.reason)
         return move if reason is move.reason else msgspec.structs.replace(move, reason=reason)
@@ -175,7 +176,7 @@ def _not_before(seen: ChildView, record: ChildRecord, action: str, view: View) -
     return since + view.supervisor.restart.delay_ms(before.count, seen.child.path)
 
 
-def _faulted(seen: ChildView, record: ChildRecord, error: Exception, now: int) -> Update:
+def _faulted(seen: ChildView, record: ChildRecord, error: BaseException, now: int) -> Update:
     faults = (*(at for at in record.faults if 0 <= now - at < QUARANTINE_WINDOW_MS), now)
     quarantined = len(faults) >= QUARANTINE_FAULTS
     trace = "".join(traceback.format_exception(error))[-documents.MAX_TEXT_LENGTH :]  # its end says what was wrong

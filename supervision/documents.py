@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from supervision.contained import fault
 from supervision.errors import InvalidDeclaration, InvalidDocument
 from supervision.model import shown
 
@@ -43,7 +44,8 @@ def told(error: BaseException) -> str:
     """An exception as one reason: its type and what it says, if it can say it."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - user code: an exception that cannot even say what it is
+    except BaseException as another:  # noqa: BLE001 - user code: an exception that cannot even say what it is
+        fault(another)
         said = "its message raised another exception"
     return clipped(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
@@ -54,15 +56,15 @@ def encode(document: Any, expected: type, what: str) -> bytes:
         raise InvalidDocument(f"{what}: it is a {type(document).__name__}, not {expected.__name__}")
     try:
         data = msgspec.json.encode(document)
-    except Exception as error:  # noqa: BLE001 # not only msgspec's: it reads properties and iterates over what users wrote
-        raise InvalidDocument(f"{what}: cannot be written as JSON ({_unquoted(error)}); {_RIGHT}") from None
+    except BaseException as error:  # noqa: BLE001 # not only msgspec's: it reads properties and iterates over what users wrote
+        raise InvalidDocument(f"{what}: cannot be written as JSON ({_unquoted(fault(error))}); {_RIGHT}") from None
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(f"{what}: {len(data):,} bytes as JSON, at most {MAX_DOCUMENT_BYTES:,} are allowed")
     try:
         back: Any = msgspec.json.decode(data, type=expected)
         wrong = "" if back == document else _difference(document, back, "$")
-    except Exception as error:  # noqa: BLE001 # a user's __post_init__ or __eq__ may raise anything
-        raise InvalidDocument(f"{what}: cannot be read back ({_unquoted(error)}); {_RIGHT}") from None
+    except BaseException as error:  # noqa: BLE001 # a user's __post_init__ or __eq__ may raise anything
+        raise InvalidDocument(f"{what}: cannot be read back ({_unquoted(fault(error))}); {_RIGHT}") from None
     if wrong:
         raise InvalidDocument(f"{what}: {wrong}; {_RIGHT}")
     return data
@@ -72,8 +74,8 @@ def decode(data: bytes, expected: type, what: str) -> Any:
     """The document in ``data``; `InvalidDocument` when it was written for another version of ``expected``."""
     try:
         return msgspec.json.decode(data, type=expected)
-    except Exception as error:  # noqa: BLE001 # a user's __post_init__ may raise anything
-        raise InvalidDocument(f"{what}: it is not a {expected.__name__} ({_unquoted(error)})") from None
+    except BaseException as error:  # noqa: BLE001 # a user's __post_init__ may raise anything
+        raise InvalidDocument(f"{what}: it is not a {expected.__name__} ({_unquoted(fault(error))})") from None
 
 
 _NO_VALUE = (
@@ -87,11 +89,12 @@ _NO_VALUE = (
 """How those of msgspec's sentences begin in which types and fields are named, and no value of the document is."""
 
 
-def _unquoted(error: Exception) -> str:
+def _unquoted(error: BaseException) -> str:
     """What was wrong and where, without what the document says there: it may be a password, and this is kept."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 # as in `told`
+    except BaseException as another:  # noqa: BLE001 # as in `told`
+        fault(another)
         said = ""
     if not said.startswith(_NO_VALUE):
         at = said.rpartition(" - at `")

@@ -7,6 +7,7 @@ from supervision import documents
 from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Evaluation
+from supervision.contained import asked, fault
 from supervision.model import Event, shown
 from supervision.view import ChildView, View
 
@@ -45,9 +46,9 @@ def resting(seen: ChildView, view: View) -> bool:
 def _judged(check: Check, seen: list[Seen], view: View) -> Verdict:
     """The rule's answer; whatever else it does (raise, answer nonsense) is the same as not knowing."""
     try:
-        return _sound(check, check.rule(*seen), view)
-    except Exception as error:  # noqa: BLE001 # user code: contained here, shown as the reason
-        return Broken(f"{check.name} raised {documents.told(error)}")
+        return _sound(check, asked(check.rule, *seen), view)
+    except BaseException as error:  # noqa: BLE001 # user code: contained here, shown as the reason
+        return Broken(f"{check.name} raised {documents.told(fault(error))}")
 
 
 def _sound(check: Check, verdict: object, view: View) -> Verdict:

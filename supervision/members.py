@@ -19,6 +19,7 @@ import msgspec
 
 from supervision import documents
 from supervision.child import Child
+from supervision.contained import asked, fault
 from supervision.derive import QUARANTINE_WINDOW_MS, quarantined
 from supervision.errors import InvalidDeclaration
 from supervision.model import ChildRecord, Event, Phase
@@ -66,10 +67,15 @@ class Maker:
             return {}, ""
         try:
             desired: Any = documents.decode(document.encode(), above.Desired, f"{above.path}: desired")
-            wanted = above.dynamic(desired)
-            return (None if wanted is None else above.adopted(wanted)), ""
-        except Exception as error:  # noqa: BLE001 # user code: contained here, told once
-            return None, documents.told(error)
+            return asked(_made, above, desired), ""
+        except BaseException as error:  # noqa: BLE001 # user code: contained here, told once
+            return None, documents.told(fault(error))
+
+
+def _made(above: Supervisor, desired: Any) -> Mapping[str, Child] | None:
+    """Also what a generator does while it is gone through is the user's code."""
+    wanted = above.dynamic(desired) if above.dynamic else None
+    return None if wanted is None else above.adopted(wanted)
 
 
 def source(document: str) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from supervision import aggregate
+from supervision import aggregate, limiting, looking
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
@@ -72,12 +72,13 @@ class Runtime:
         if not isinstance(claim, Claim):
             return claim
         try:
-            view = self.store.ticks.load(declared, claim)
+            with limiting.bounded():
+                view = self.store.ticks.load(declared, claim)
+                plan = decide(view, claim.now)
         except InvalidDocument as error:  # another version of the code is at work, and knows better
             _log.error("tick_left_to_another_version", supervisor=supervisor, error=str(error))  # it says all there is
             self.store.ticks.leave(declared, claim)
             return "unreadable"
-        plan = decide(view, claim.now)
         committed = self.store.ticks.commit(view, plan, claim)
         self._publish(committed.entries)
         if declared.parent and committed.outcome != "superseded":
@@ -89,7 +90,8 @@ class Runtime:
     def collect(self, supervisor: str) -> int | None:
         """Look at all children of ``supervisor``; answers at how many, None when another process does it."""
         declared = self._declared(supervisor)
-        children = self.store.ticks.loading.children(declared).values()
+        with limiting.bounded():
+            children = self.store.ticks.loading.children(declared).values()
         return self._look(declared, [child for child in children if not child.reported], periodic=True)
 
     def look_alone(self, path: str) -> bool:
@@ -192,11 +194,12 @@ class Runtime:
         if look is None:
             return None
         due = [child for child in children if not (periodic and child.name in look.not_now)]
-        self._see(supervisor, look, due)
+        for some, named in looking.in_turns(due, look):
+            self._see(supervisor, look, some, named=named)
         return len(due)
 
-    def _see(self, supervisor: Supervisor, look: Look, children: list[Child]) -> None:
-        for batch in self._looker.look(children, supervisor.observe_timeout_ms / 1000):
+    def _see(self, supervisor: Supervisor, look: Look, children: list[Child], *, named: bool = False) -> None:
+        for batch in self._looker.look(children, supervisor.observe_timeout_ms / 1000, named=named):
             self._publish(self.store.observations.seen(supervisor, look, batch.sights, batch.under_way))
 
     def _child(self, path: str) -> tuple[Supervisor, Child]:

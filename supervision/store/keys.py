@@ -17,14 +17,15 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
 
 Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
 
-    control                 hash    epoch, lease, slots, dirty marks, circuit; claim, look, commit, dirty marks by all
+    control                 hash    epoch, lease, slots, dirty marks, last look, circuit; claim, look, commit, who marks
     records                 hash    child -> `ChildRecord`; commit
     desired                 hash    child -> revision, request and document that were set at run time; desire
     orders                  hash    what people ordered, field by field, see `orders.py`; order, commit
     observed                hash    child -> observed document; observed, when it changes
     seen                    hash    child -> "sequence:began at" of the last good look; observed
     errors                  hash    child -> "sequence:why" of the last failed look; observed, goes at the next good one
-    slow                    hash    child (/child: alone) -> until when it is looked at; look, observed, goes at its end
+    slow                    hash    child (/child: alone) -> until when it is looked at, or its collector died; look,
+                                    observed, goes at its end
     flight                  hash    child -> id of the action in flight; commit, reserve, goes at its end
     last                    hash    child -> `LastAction`; finish
     members                 hash    dynamic child -> which document wanted it, since when it leaves; enrol

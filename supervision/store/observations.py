@@ -28,11 +28,15 @@ class Look:
     """The right to look now: what is seen is as of ``at`` and newer than every lower ``sequence``.
 
     ``not_now`` are the children that somebody else is looking at, and those whose own interval is not over yet.
+    ``doubtful`` are those in the middle of whose look a collector died, which they may be the cause of; ``cautious``
+    says that one died so soon that nobody knows of whom.
     """
 
     sequence: int
     at: int
     not_now: frozenset[str]
+    doubtful: frozenset[str] = frozenset()
+    cautious: bool = False
 
 
 class Sight(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +74,8 @@ class Observations:
         )
         if answer[0] == b"duplicate":
             return None
-        return Look(int(answer[2]), int(answer[1]), frozenset(child.decode() for child in answer[3:]))
+        not_now, doubtful = (frozenset(child.decode() for child in children) for children in answer[4:6])
+        return Look(int(answer[2]), int(answer[1]), not_now, doubtful, cautious=bool(answer[3]))
 
     def seen(
         self, supervisor: Supervisor, look: Look, sights: Iterable[Sight], under_way: Sequence[str] = ()

@@ -1,6 +1,7 @@
 """The scripts: one operation per file in ``lua/``, each preceded by ``prelude.lua`` when it is sent.
 
-A script whose second line is ``-- with waits`` or ``-- with mail`` is preceded by the preludes of these, too.
+A script whose second line is ``-- with waits``, ``-- with mail`` or ``-- with pauses`` is preceded by the preludes of
+these, too.
 
 `NAMES` is the list of everything that changes state in one step; the kill tests take their steps from it.
 """
@@ -21,6 +22,7 @@ _MORE = {
         *("prelude_mail", "prelude_begin", "prelude_deaths"),  # a death may be told to a mailbox
     ),
     "-- with mail": ("prelude_waits", "prelude_mail", "prelude_batches", "prelude_failures"),
+    "-- with pauses": ("prelude_pauses",),
 }
 """Preludes of a script by its second line, in the order in which they need each other."""
 

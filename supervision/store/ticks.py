@@ -26,6 +26,10 @@ from supervision.view import Claim, Member, Mode, View
 LEASE_MS = 1500
 """How long a silent ticker keeps others away: longer than any tick, shorter than the promised takeover in 2 s."""
 
+HUNG_LEASE_MS = 11_000
+"""The lease from the third claim on of which none was settled: then ticks hang, and each would take one more process.
+Longer than the hard limit of a tick, so that one at a time hangs, and the other processes work."""
+
 LOOK_AGAIN_MS = 5_000
 """When an action that was queued and not started is sent again for the first time."""
 
@@ -57,7 +61,7 @@ class Ticks:
         outcome, *claim = self._scripts.run(
             "claim",
             [self._keys.of(supervisor.path, "control"), self._keys.counters],
-            [supervisor.path, mode, supervisor.interval_ms, LEASE_MS, server_of(self._scripts.client)],
+            [supervisor.path, mode, supervisor.interval_ms, LEASE_MS, server_of(self._scripts.client), HUNG_LEASE_MS],
         )
         return Claim(*map(int, claim)) if outcome == b"claimed" else str(outcome.decode())
 

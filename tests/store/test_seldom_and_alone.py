@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 from lamps import Lamp, LampSeen, Post, ask, control, everything, forget_slot, now, past, plant, seen, sight
+from waiting import until
 
 from supervision.child import Child
 from supervision.errors import NotFound
+from supervision.looking import divided
 from supervision.model import ChildRecord
 from supervision.runtime import Runtime
 from supervision.store.observations import Look, Sight
@@ -66,6 +68,25 @@ def test_a_child_with_a_longer_interval_is_looked_at_once_in_each(store: Store, 
     assert periodic(connect(), supervisor).not_now == set()
 
 
+def test_after_a_pause_a_child_is_looked_at_before_its_interval_is_over(store: Store) -> None:
+    """Else nothing would be decided about it for what is left of a day: what was seen before a pause counts no more."""
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), sight("often"), look=periodic(store, supervisor))
+    ask(store).hset(store.keys.of("plant", "control"), "resumed", now(store) + 1)
+    until(lambda: periodic(store, supervisor).not_now == set())
+    seen(store, supervisor, sight("seldom"), look=periodic(store, supervisor))
+    assert periodic(store, supervisor).not_now == {"seldom"}, "once it was looked at, its interval holds again"
+
+
+def test_a_child_that_was_seen_later_than_now_is_looked_at(store: Store) -> None:
+    """Its observation is not fresh, and would not be before a clock that was set back has come so far."""
+    supervisor = house()
+    seen(store, supervisor, sight("seldom"), look=periodic(store, supervisor))
+    later = (now(store) // DAY_MS + 1) * DAY_MS - 1
+    set_mark(store, "seldom", f"{later}:{later}")
+    assert periodic(store, supervisor).not_now == set()
+
+
 def test_a_failed_look_is_not_repeated_before_the_next_interval_either(store: Store) -> None:
     supervisor = house()
     seen(store, supervisor, Sight("seldom", error="no route"), look=periodic(store, supervisor))
@@ -110,6 +131,57 @@ def test_the_runtime_looks_at_those_whose_turn_it_is(store: Store, post: Post) -
         counts.append(runtime.collect("plant"))
     assert counts == [2, 1, 1], "never at what others report"
     assert (seldom.looks, often.looks) == (1, 3)
+
+
+# --- who kills the process that looks
+
+
+class Watching(Lamp):
+    """Notes at each look at it who is said to be under way, and who was seen."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        super().__init__(name)
+        self.store = store
+        self.found: list[tuple[set[bytes], set[bytes]]] = []
+
+    def observe(self) -> LampSeen:
+        slow, stored = (self.store.keys.of("plant", what) for what in ("slow", "seen"))
+        self.found.append((set(ask(self.store).hkeys(slow)), set(ask(self.store).hkeys(stored))))
+        return LampSeen(on=True)
+
+
+def test_after_a_collector_died_at_once_each_child_is_named_before_it_is_looked_at(store: Store, post: Post) -> None:
+    """Whoever dies next leaves the name of the child it died of, and the looks after that go without it."""
+    watching = [Watching(f"lamp-{i}", store) for i in range(3)]
+    runtime = Runtime(store, post, {"plant": house(*watching)})
+    periodic(store, runtime.supervisors["plant"])  # of a process that says nothing more
+    collected(runtime)
+    assert [lamp.found[0][0] for lamp in watching] == [{b"lamp-0"}, {b"lamp-1"}, {b"lamp-2"}]
+    collected(runtime)
+    assert [lamp.found[1][0] for lamp in watching] == [set(), set(), set()], "all is well again"
+
+
+def test_a_child_in_whose_look_a_collector_died_is_looked_at_last_until_it_is_seen(store: Store, post: Post) -> None:
+    watching = [Watching(f"lamp-{i}", store) for i in range(3)]
+    runtime = Runtime(store, post, {"plant": house(*watching)})
+    set_mark(store, "lamp-0", str(now(store) - 1), "slow")
+    for _ in range(2):
+        collected(runtime)
+    assert watching[0].found[0] == ({b"lamp-0"}, {b"lamp-1", b"lamp-2"})
+    assert watching[0].found[1][0] == set()
+
+
+def collected(runtime: Runtime) -> None:
+    ask(runtime.store).hdel(runtime.store.keys.of("plant", "control"), "look_slot")
+    runtime.collect("plant")
+
+
+@pytest.mark.parametrize(
+    ("many", "sizes"), [(0, []), (1, [1]), (8, [1] * 8), (9, [2] * 4 + [1]), (100, [13] * 7 + [9])]
+)
+def test_a_crowd_of_which_one_may_kill_is_divided(many: int, sizes: list[int]) -> None:
+    children = list(house(*(Lamp(f"lamp-{i}") for i in range(many))).children.values()) if many else []
+    assert [len(part) for part in divided(children)] == sizes
 
 
 # --- alone

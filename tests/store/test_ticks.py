@@ -35,14 +35,16 @@ from lamps import (
 
 from supervision.circuit import Circuit, State
 from supervision.decide import decide
+from supervision.limiting import LIMIT_S
 from supervision.model import ChildRecord, Event, Phase
 from supervision.runtime import Runtime
 from supervision.store.observations import Sight
 from supervision.store.outbox import Entry
 from supervision.store.store import Store
-from supervision.store.ticks import LEASE_MS, UPDATES_PER_SLICE
+from supervision.store.ticks import HUNG_LEASE_MS, LEASE_MS, UPDATES_PER_SLICE
 from supervision.supervisor import Supervisor
 from supervision.view import Claim, View
+from tasks.ticks import HARD_LIMIT_S, SOFT_LIMIT_S
 
 HOUR_MS = 3_600_000
 
@@ -103,6 +105,27 @@ def test_a_silent_ticker_is_replaced_under_a_larger_epoch(store: Store) -> None:
     forget_slot(store, supervisor)
     assert claimed(store, supervisor).epoch > silent.epoch
     assert settled(store, supervisor, silent).outcome == "superseded"
+
+
+def test_a_tick_that_hangs_again_and_again_takes_one_process_at_a_time(store: Store) -> None:
+    """Two tickers may have died; from the third on a claim is kept for longer than a tick is let live."""
+    supervisor = plant()
+    leases = []
+    for _ in range(4):
+        claim = claimed(store, supervisor)
+        leases.append(int(control(store)[b"lease_until"]) - claim.now)
+        expire_lease(store)
+        forget_slot(store, supervisor)
+    assert leases == [LEASE_MS, LEASE_MS, HUNG_LEASE_MS, HUNG_LEASE_MS]
+    assert HUNG_LEASE_MS > 1000 * HARD_LIMIT_S > 1000 * SOFT_LIMIT_S > 1000 * LIMIT_S
+    claimed(store, supervisor)
+    forget_slot(store, supervisor)
+    assert store.ticks.claim(supervisor, "slot") == "busy"
+    expire_lease(store)
+    ticked(store, supervisor)
+    forget_slot(store, supervisor)
+    claim = claimed(store, supervisor)
+    assert int(control(store)[b"lease_until"]) - claim.now == LEASE_MS, "one that was settled makes up for all"
 
 
 def test_a_done_slot_is_a_duplicate(store: Store) -> None:

@@ -26,7 +26,7 @@ from supervision.circuit import Circuit, State
 from supervision.runtime import Runtime
 from supervision.store.outbox import PATIENCE_MS, Entry
 from supervision.store.store import Store
-from supervision.store.ticks import LEASE_MS
+from supervision.store.ticks import HUNG_LEASE_MS, LEASE_MS
 from supervision.view import Claim
 
 APART_MS = 50
@@ -286,6 +286,31 @@ def test_a_supervisor_that_nobody_ticked_for_long_resumes(store: Store, interval
     assert claimed_anew(store, interval).resumed == claim.resumed, "the ticks after it know as well"
 
 
+def test_late_ticks_go_on_with_what_looks_saw_meanwhile(store: Store) -> None:
+    """A ticker that is overloaded comes late each time; taken for a pause each time, nothing would ever be healed."""
+    supervisor = plant()
+    ticked(store, supervisor)
+    for _ in range(3):
+        seen(store, supervisor, sight("lamp-0"))
+        moved(store, HOUR_MS, "claimed")
+        moved(store, 4_000, "looked")
+        assert claimed_anew(store, 1.0).resumed == 0
+
+
+def test_a_pause_is_over_when_the_first_look_comes(store: Store) -> None:
+    supervisor = plant()
+    ticked(store, supervisor)
+    seen(store, supervisor, sight("lamp-0"))
+    moved(store, 5_001, "claimed", "looked")
+    look = store.observations.look(supervisor, periodic=False)
+    assert look is not None
+    claim = claimed_anew(store, 1.0)
+    assert claim.resumed == look.at, "what this look sees counts, what was seen before it does not"
+    moved(store, HOUR_MS, "claimed", "looked")
+    anew = claimed_anew(store, 1.0)
+    assert anew.resumed == anew.now
+
+
 def claimed_anew(store: Store, interval: float = 60.0) -> Claim:
     expire_lease(store)
     forget_slot(store, plant())
@@ -310,7 +335,7 @@ def claim_at(store: Store) -> Callable[[str], Claim]:
         expire_lease(store)
         forget_slot(store, plant())
         keys = [store.keys.of("plant", "control"), store.keys.counters]
-        outcome, *numbers = store.scripts.run("claim", keys, ["plant", "slot", 1_000, LEASE_MS, server])
+        outcome, *numbers = store.scripts.run("claim", keys, ["plant", "slot", 1_000, LEASE_MS, server, HUNG_LEASE_MS])
         assert outcome == b"claimed"
         return Claim(*map(int, numbers))
 

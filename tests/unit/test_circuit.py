@@ -818,8 +818,10 @@ class Mute(Exception):
         raise AttributeError("no message")
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyError(1), RecursionError(), Mute(), AssertionError()], ids=type)
-def test_a_check_that_raises_is_the_same_as_not_knowing(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), KeyError(1), RecursionError(), Mute(), SystemExit("x"), GeneratorExit()], ids=type
+)
+def test_a_check_that_raises_is_the_same_as_not_knowing(error: BaseException) -> None:
     def rule(_flow: object) -> Any:
         raise error
 

@@ -1,12 +1,15 @@
 """One child, one tick: moves, chains of moves, faults and the pauses between actions."""
 
 import math
+from asyncio import CancelledError
 from collections.abc import Callable
 from itertools import pairwise
+from signal import SIGQUIT, SIGTERM
 from typing import Any
 
 import msgspec
 import pytest
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from simulated import Part, Plant, Seen, running
 
 from supervision.actions import action
@@ -309,6 +312,34 @@ def test_an_exception_of_any_sort_is_contained(error: Callable[[], Exception]) -
     plant = ticked(stopped=rule)
     plant.seconds(2)
     assert plant.kinds()[-1] == "quarantined"
+
+
+class Own(BaseException):
+    """What some libraries end their own threads with."""
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit("no"), KeyboardInterrupt(), CancelledError(), GeneratorExit(), Own()], ids=repr
+)
+def test_what_is_no_exception_is_contained_as_well(error: BaseException) -> None:
+    def rule(_seen: object) -> object:
+        raise type(error)(*error.args)
+
+    plant = ticked(stopped=rule)
+    plant.seconds(2)
+    assert plant.kinds()[-1] == "quarantined"
+
+
+@pytest.mark.parametrize(
+    "order", [SystemExit(SIGTERM - 256), SystemExit(SIGQUIT - 256), WorkerTerminate(1), WorkerShutdown(0)], ids=repr
+)
+def test_an_order_to_end_is_nobodys_fault(order: BaseException) -> None:
+    def rule(_seen: object) -> object:
+        raise order
+
+    with pytest.raises(SystemExit) as ended:
+        ticked(stopped=rule)
+    assert ended.value is order
 
 
 def test_a_fault_tells_where_it_was_raised() -> None:

@@ -42,6 +42,13 @@ class Moody(msgspec.Struct, frozen=True):
         raise KeyError(self.mood)
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    mood: str
+
+    def __post_init__(self) -> None:
+        raise SystemExit(self.mood)
+
+
 class Unequal(dict[str, int]):
     def __eq__(self, other: object) -> bool:
         raise ZeroDivisionError
@@ -170,6 +177,7 @@ def test_ten_megabytes_are_refused_in_a_short_message() -> None:
         (b"\xff", dict),
         (b"[" * 100_000, dict),
         (b'{"mood":"bad"}', Moody),
+        (b'{"mood":"bad"}', Leaving),
     ],
 )
 def test_what_another_version_wrote_is_told_apart_from_trouble(data: bytes, kind: type) -> None:

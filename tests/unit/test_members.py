@@ -29,7 +29,7 @@ def made(desired: dict[str, Any]) -> Any:
     if answer is None:
         names = desired.get("names")
         return None if names is None else [Engine(name) for name in names]
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise answer
     return answer()
 
@@ -115,10 +115,10 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("what", [*NONSENSE, "raises"])
+@pytest.mark.parametrize("what", [*NONSENSE, "raises", "exits"])
 def test_what_is_no_list_of_free_children_is_no_opinion_and_told_once(what: str) -> None:
     plant = dynamic("a", children=(Engine("fixed"),))
-    answers["answer"] = ValueError("bug") if what == "raises" else NONSENSE[what]
+    answers["answer"] = {"raises": ValueError("bug"), "exits": SystemExit("bug")}.get(what) or NONSENSE[what]
     plant.want(names=[], odd=what)
     plant.seconds(5)
     assert told(plant) == []
@@ -512,10 +512,11 @@ def test_who_offers_no_rest_is_only_left_alone_while_it_is_off() -> None:
     assert plant.acts() == [("p", "start")]
 
 
-def test_a_rest_that_raises_is_a_fault_of_that_child() -> None:
+@pytest.mark.parametrize("error", [ValueError("bug"), SystemExit("bug")], ids=repr)
+def test_a_rest_that_raises_is_a_fault_of_that_child(error: BaseException) -> None:
     class Wild(Engine):
         def rest(self, desired: Wanted) -> Wanted:  # noqa: ARG002 # the signature of what it overrides
-            raise ValueError("bug")
+            raise type(error)(*error.args)
 
     plant = Plant(Wild("a"), Engine("b"))
     plant.seconds(3)

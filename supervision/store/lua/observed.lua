@@ -2,6 +2,7 @@
 local control, observed, seen, errors, slow = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local outbox, entries, events, counters = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local supervisor, sequence, at = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if redis.call('HGET', control, 'looking') == text(sequence) then redis.call('HDEL', control, 'looking') end
 local changed, mark = 0, ARGV[2] .. ':' .. at
 
 -- Nothing brings back the documents of a child that was removed; a declared one may have the name of one that was.
