@@ -7,6 +7,7 @@ these, too.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -35,6 +36,7 @@ NAMES: tuple[str, ...] = tuple(
 )
 
 
+@cache  # a process makes several stores, and a client one per program that asks
 def source(name: str) -> str:
     """The whole text of one script, as the server gets it."""
     own = _text(name)
