@@ -33,13 +33,21 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Mark this run's processes; a pytest that a test starts must not write into this run's report."""
-    os.environ[SESSION_MARK] = uuid.uuid4().hex
+    if not _hands_out(config):
+        os.environ[SESSION_MARK] = uuid.uuid4().hex
     os.environ.pop("PYTEST_ADDOPTS", None)
     config.stash[LEFT_BEHIND] = []
 
 
+def _hands_out(config: pytest.Config) -> bool:
+    """Whether this process only hands the tests to others (`-n 2`), each of which is a run of its own."""
+    return getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when a process is still there that one of its tests started; end it, by its own pid."""
+    if _hands_out(session.config):
+        return
     with suppress(AssertionError):
         until(lambda: not _marked_processes(), timeout=END_S)
     for process in _marked_processes():
