@@ -160,7 +160,9 @@ def _memory(stage: Stage) -> int:
 def _hearts(stage: Stage, number: int, seconds: float) -> Iterator[Figure]:
     """The share of one core that a heart with so many coordinators takes."""
     store = stage.store.coordinators
-    incarnations = [store.register(f"c/{i}", kind="process", process="here:1", host="here") for i in range(number)]
+    incarnations = [
+        store.register(f"c/{i}", kind="process", process="here:1", host="here").incarnation for i in range(number)
+    ]
     heart = Heart(store, HEARTBEAT_S)
     for i, incarnation in enumerate(incarnations):
         heart.begin(f"c/{i}", partial(Beat, f"c/{i}", incarnation), lambda _why: None)

@@ -33,9 +33,15 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self, name: str, beat: Callable[[], Beat], refused: Callable[[str], None]) -> None:
-        """Beat for ``name``; ``refused`` is called with the reason when it may not go on."""
+    def begin(self, name: str, beat: Callable[[], Beat], refused: Callable[[str], None], *, every: float = 0.0) -> None:
+        """Beat for ``name``; ``refused`` is called with the reason when it may not go on.
+
+        ``every`` is how often those who judge want it, which may be more often than this process is configured with.
+        """
         with self._lock:
+            if 0 < every < self._every:
+                self._every = every
+                self._wake.set()
             self._alive[name] = (beat, refused)
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
@@ -58,6 +64,7 @@ class Heart:
         pause = 0.0
         while not self._closed:
             self._wake.wait(pause)
+            self._wake.clear()
             try:
                 self._once()
                 pause = self._every

@@ -67,7 +67,7 @@ class Coordinator:
         self._waits = coordination.store.waits
         self._doing, self._moved, self._refused, self._left = doing, False, "", False
         parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
-        self.incarnation: Final = coordination.store.coordinators.register(
+        registered = coordination.store.coordinators.register(
             self.name,
             kind=kind,
             process=this_process(),
@@ -76,7 +76,8 @@ class Coordinator:
             parent=parent_name,
             progress_s=progress,
         )
-        heart.begin(self.name, self._beat, self._refuse)
+        self.incarnation: Final = registered.incarnation
+        heart.begin(self.name, self._beat, self._refuse, every=registered.every)
 
     def wait(
         self,

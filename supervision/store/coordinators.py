@@ -28,6 +28,13 @@ class Beat(NamedTuple):
     moved: bool = False
 
 
+class Registered(NamedTuple):
+    """A coordinator's incarnation, and the seconds between two judgements: as often it has to beat; 0 if unknown."""
+
+    incarnation: int
+    every: float
+
+
 class CoordinatorView(msgspec.Struct, frozen=True):
     """One coordinator as people see it; times in store milliseconds, ``beat`` is the last heartbeat's.
 
@@ -60,10 +67,11 @@ class Coordinators:
 
     def register(  # noqa: PLR0913 # one coordinator; all but its id are named
         self, name: str, *, kind: str, process: str, host: str, doing: str = "", parent: str = "", progress_s: float = 0
-    ) -> int:
-        """Come under that name; answers the incarnation, which supersedes whoever had the name."""
+    ) -> "Registered":
+        """Come under that name, which supersedes whoever had it."""
         arguments = [name, kind, process, host, clipped(doing), parent, round(progress_s * 1000)]
-        return int(self._scripts.run("register", self._first, arguments))
+        incarnation, every = self._scripts.run("register", self._first, arguments)
+        return Registered(int(incarnation), int(every) / 1000 if every else 0.0)
 
     def beat(self, beats: Sequence[Beat]) -> dict[str, str]:
         """Say that these live; answers those that may not go on, and why."""

@@ -63,6 +63,7 @@ in a wait for several, from 1, or 0 for the whole wait:
     coordinators            zset    coordinator by when clear may forget it, +inf while it lives; register, its end
     beats                   zset    living coordinator by its last heartbeat; register, beat, goes at its end
     moving                  zset    coordinator by when it must have made progress; register, beat, goes at its end
+    every                   string  milliseconds between two judgements; judge; never goes away
     late                    set     living coordinators that are not healthy; judge
     process:<process>       set     living coordinators of one process; register, goes at their end
     waits_of:<coordinator>  set     its open waits; enter, goes at their end

@@ -15,7 +15,7 @@ def waits(store: Store, wait_id: str, signal: str, on_death: str = "escalate") -
 
 
 def register(store: Store, parent: str) -> int:
-    return store.coordinators.register("builder", kind="process", process="p-1", host="here", parent=parent)
+    return store.coordinators.register("builder", kind="process", process="p-1", host="here", parent=parent).incarnation
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ def test_who_is_expected_must_be_known_and_no_circle_may_close(store: Store) -> 
 
 
 def test_a_dead_coordinator_ends_the_waits_that_expect_it_and_keeps_its_own(store: Store) -> None:
-    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here").incarnation
     enter(store, "for-a", "s", expects="a")
     enter(store, "of-a", "t", owner="a", channel="c", incarnation=incarnation)
     assert store.coordinators.bury("here:1", "killed") == ["a"]
@@ -261,7 +261,7 @@ def test_a_dead_coordinator_ends_the_waits_that_expect_it_and_keeps_its_own(stor
     assert late.outcome is not None
     assert late.outcome.how is How.DIED
     assert store.coordinators.beat([Beat("a", incarnation)]) == {"a": "was declared dead"}
-    again = store.coordinators.register("a", kind="process", process="here:2", host="here")
+    again = store.coordinators.register("a", kind="process", process="here:2", host="here").incarnation
     assert enter(store, "of-a", "t", owner="a", channel="d", incarnation=again).state == "waiting"
     with pytest.raises(Superseded):
         enter(store, "of-a", "t", owner="a", channel="c", incarnation=incarnation)
@@ -291,7 +291,7 @@ def test_fifty_deaths_in_a_row_are_each_declared_once_by_two_monitors(
 
 
 def test_who_beats_lives_and_one_jump_of_the_clock_kills_nobody(store: Store) -> None:
-    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here").incarnation
     ask(store).zadd(store.keys.beats, {"a": store_now(store) - 3_600_000})
     assert store.coordinators.judge(HASTY) == []
     assert store.coordinators.get("a").health == "critical"
@@ -301,7 +301,9 @@ def test_who_beats_lives_and_one_jump_of_the_clock_kills_nobody(store: Store) ->
 
 
 def test_one_that_beats_and_makes_no_progress_is_dead(store: Store) -> None:
-    incarnation = store.coordinators.register("a", kind="task", process="here:1", host="here", progress_s=0.05)
+    incarnation = store.coordinators.register(
+        "a", kind="task", process="here:1", host="here", progress_s=0.05
+    ).incarnation
     until(
         lambda: (
             store.coordinators.beat([Beat("a", incarnation)]) == {} and store.coordinators.judge(Patience()) == ["a"]
@@ -326,7 +328,7 @@ def test_a_replacement_is_decided_once_per_death(store: Store) -> None:
 
 
 def test_nothing_is_left_a_day_after_everything_has_ended(store: Store) -> None:
-    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here")
+    incarnation = store.coordinators.register("a", kind="process", process="here:1", host="here").incarnation
     for i in range(5):
         enter(store, f"w{i}", "s", expects="a")
     enter(store, "late", "never", timeout=0.001)

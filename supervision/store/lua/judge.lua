@@ -1,6 +1,7 @@
 -- judge(outbox, entries, events, counters; most, skipped, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {how many were late, coordinator that died...}
 -- with waits
 local warning, critical, dead, every = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+redis.call('SET', key('every'), ARGV[6]) -- who registers is told how often to beat, whatever it is configured with
 local slot, died = text(math.floor(now / every)), {0}
 
 local function dies(id, known, why) if end_coordinator(id, known, 'dead', why, 'liveness') then died[#died + 1] = id end end
