@@ -155,6 +155,10 @@ class Coordination:
         here = self._continuing.here
         self.go_on(self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here))
 
+    def retry(self, wait_id: str, *, why: str, by: str) -> None:
+        """Go on with a wait once more that was given up; raises `NotFound` if it is no dead letter."""
+        self.go_on(self.store.waits.retry(wait_id, why=why, by=by, claim=self._continuing.here))
+
     def revoke(self, wait_id: str) -> bool:
         """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.
 

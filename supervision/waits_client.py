@@ -23,12 +23,13 @@ from supervision.coordination.signals import (
     valid_signal,
 )
 from supervision.coordination.waits import valid_timeout
-from supervision.errors import InvalidWait
+from supervision.errors import InvalidWait, NotFound
 from supervision.listening import Listener
 from supervision.model import shown
 from supervision.order_terms import line
 from supervision.participant import Coordinator
 from supervision.store.coordinators import CoordinatorView
+from supervision.store.dead_letters import WAIT, DeadLetter, split_id
 from supervision.store.open_waits import WaitView
 from supervision.store.store import Store
 
@@ -101,6 +102,10 @@ class Waiting:
                 return receipt
             time.sleep(min(RECEIPT_POLL_S, left))
 
+    def payload(self, name: str) -> Any:
+        """What a signal says that stands, for those who would rather look than wait; `NotFound` if none does."""
+        return self._store.signals.payload(valid_signal(name))
+
     def waits(self, *, signal: str = "", owner: str = "") -> list[WaitView]:
         """Who waits for what, since when, until when, and whom it expects; by their deadlines."""
         return self._store.open_waits.all(signal=signal, owner=owner)
@@ -123,6 +128,20 @@ class Waiting:
         """Give an open wait so many seconds more; answers its deadline, in milliseconds of the store's clock."""
         by_ms = round(valid_timeout(seconds, "seconds") * 1000)
         return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """What was given up, the oldest first, for a day."""
+        return self._store.dead_letters.all()
+
+    def retry(self, letter_id: str, *, by: str, reason: str) -> None:
+        """Try once more what was given up: a `DeadLetter` by its id; `NotFound` if it is none.
+
+        The continuation of a wait (``wait:<id>``) has all of its starts again.
+        """
+        kind, name = split_id(letter_id)
+        if kind != WAIT:
+            raise NotFound(f"no dead letter {letter_id!r}; they are listed by: supervision dead-letters")
+        self._coordination.retry(name, why=line(reason, "reason"), by=line(by, "by"))
 
     def coordinator(
         self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0

@@ -77,6 +77,10 @@ class OpenWaits:
             raise NotFound(f"no wait {wait_id!r}; ended ones are kept for a day")
         return found[0]
 
+    def some(self, ids: Sequence[str]) -> list[WaitView]:
+        """Those of ``ids`` that are known, whatever has become of them."""
+        return self._read(ids)
+
     def _read(self, ids: Sequence[str]) -> list[WaitView]:
         pipeline = self._client.pipeline(transaction=False)
         for wait_id in ids:

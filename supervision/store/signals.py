@@ -84,10 +84,13 @@ class Signals:
 
     def payload(self, name: str) -> object:
         """What a signal that stands says; `NotFound` if none does."""
+        pipeline = self._scripts.client.pipeline(transaction=True)
+        pipeline.hmget(self._keys.signal(name), "payload", "until")
+        pipeline.time()
         with translated("signal"):
-            found: bytes | None = self._scripts.client.hget(self._keys.signal(name), "payload")  # type: ignore[assignment] # as above
-        if found is None:
-            raise NotFound(f"no signal {name!r} was sent, or it is a day beyond its time to live")
+            (found, until), (seconds, micros) = pipeline.execute()
+        if found is None or int(until) <= seconds * 1000 + micros // 1000:
+            raise NotFound(f"no signal {name!r} stands: none was sent, or its time to live is over")
         return msgspec.json.decode(found)
 
 

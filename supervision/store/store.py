@@ -5,6 +5,7 @@ from supervision.store.actions import Actions
 from supervision.store.connection import connect
 from supervision.store.coordinators import Coordinators
 from supervision.store.gathers import Gathers
+from supervision.store.dead_letters import DeadLetters
 from supervision.store.history import History
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
 from supervision.store.mailboxes import Mailboxes
@@ -38,6 +39,7 @@ class Store:
         self.registry = Registry(self.scripts, self.keys)
         self.signals = Signals(self.scripts, self.keys)
         self.open_waits = OpenWaits(self.scripts, self.keys)
+        self.dead_letters = DeadLetters(self.scripts, self.keys, self.open_waits)
         self.waits = Waits(self.scripts, self.keys)
         self.gathers = Gathers(self.scripts, self.keys)
         self.coordinators = Coordinators(self.scripts, self.keys)

@@ -134,6 +134,15 @@ class Waits:
             raise NotFound(_over(wait_id, answer))
         return handed(answer[1:])
 
+    def retry(self, wait_id: str, *, why: str, by: str, claim: bool = False) -> list[Claimed]:
+        """Make a wait deliverable again that was given up; `NotFound` if it is no dead letter."""
+        answer = self._scripts.run("retry", self._first, [wait_id, clipped(why), by, LEASE_MS if claim else 0])
+        if answer[0] == b"other":
+            raise NotFound(f"wait {wait_id!r} is no dead letter: it is {answer[1].decode()}")
+        if answer[0] != b"again":
+            raise NotFound(_over(wait_id, answer))
+        return handed(answer[1:])
+
     def extend(self, wait_id: str, by_ms: int, *, why: str, by: str) -> int:
         """Move an open wait's deadline; answers where it is now. `NotFound` if it is over."""
         answer = self._scripts.run("extend", self._first, [wait_id, by_ms, clipped(why), by])

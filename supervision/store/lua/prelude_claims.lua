@@ -51,7 +51,7 @@ local function claim(id, lease_ms)
   end
   if wait.state == 'received' and tonumber(wait.lease) > now then return {'busy'} end
   local start, terms = redis.call('HINCRBY', at_wait, 'started', 1), terms_of(wait)
-  if start > MOST_STARTS then
+  if start - (tonumber(wait.forgiven) or 0) > MOST_STARTS then
     redis.call('HSET', at_wait, 'state', 'dead_letter')
     redis.call('ZREM', undelivered, id)
     redis.call('ZADD', key('dead_letters'), text(now), 'wait:' .. id)
