@@ -121,6 +121,7 @@ class Keys:
         self.dead_letters = self._prefix + "dead_letters"
         self.coordinators = self._prefix + "coordinators"
         self.beats = self._prefix + "beats"
+        self.late = self._prefix + "late"
         self.mourning = self._prefix + "mourning"
         self.mailboxes = self._prefix + "mailboxes"
         self.mail_due = self._prefix + "mail_due"

@@ -110,6 +110,21 @@ def through_an_operator(script: str) -> Callable[[WaitingSystem, str], Callable[
     return provoke
 
 
+def through_a_dead_letter(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """What follows was started again and again by somebody who never ended it; then a person has it tried again."""
+    chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    wait_id = system.client.waits(signal=tag)[0].id
+    with Client(system.server.url, broker="redis://127.0.0.1:1/0") as mute:
+        mute.send(tag, 1)
+        store = mute._store
+        while store.waits.enter(wait_id, None, resumed=True).state != "dead_letter":
+            store.client.hset(store.keys.wait(wait_id), "lease", 0)
+    asked(system, "retry", wait_id)
+    asked(system, "retry", wait_id)
+    return lambda: noted(system, tag, f"{tag}:1") and not system.client.dead_letters()
+
+
 ASK = """
 import sys, faults_installed
 from supervision.client import Client
@@ -119,6 +134,8 @@ with Client(url) as client:
     try:
         if script == "cancel":
             client.release(wait, "by hand", by="test", reason="now")
+        elif script == "retry":
+            client.retry(wait, by="test", reason="again")
         else:
             client.extend(wait, 60, by="test", reason="more")
     except NotFound as error:
@@ -236,6 +253,7 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "expire": through_a_timeout,
     "redeliver": through_a_redelivery,
     "cancel": through_an_operator("cancel"),
+    "retry": through_a_dead_letter,
     "extend": through_an_operator("extend"),
     "register": through_a_task,
     "beat": through_a_task,
