@@ -221,11 +221,11 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
 
     def close(self) -> None:
         """Close the connections; using the client again opens new ones."""
+        self._heart.close()  # first the threads: one in the middle of a beat would find its connection gone
+        self._listener.close()
         self._store.close()
         self._tail.close()
         self._reaching.close()
-        self._listener.close()
-        self._heart.close()
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from supervision import telling
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import (
     DEFAULT_TTL_S,
@@ -83,6 +84,7 @@ class Coordination:
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.store = store
+        store.heard.by = telling.heard
         self.patience = patience
         self._continuing = continuing
         self._publish = publish

@@ -7,10 +7,10 @@ import msgspec
 
 from supervision.coordination.waits import described
 from supervision.errors import NotFound
+from supervision.store.claims import Leaf, Stored, node
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
-from supervision.store.waits import Leaf, Stored, node
 
 MOST_LISTED = 1000
 
