@@ -33,7 +33,7 @@ from supervision.orders_client import Ordering
 from supervision.reaching import Reaching
 from supervision.store.actions import Record
 from supervision.store.coordinators import CoordinatorView
-from supervision.store.dead_letters import DeadLetter
+from supervision.store.dead_letters import GivenUp
 from supervision.store.declarations import Declarations
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
@@ -57,6 +57,7 @@ __all__ = [
     "CoordinatorView",
     "DeadLetter",
     "Facts",
+    "GivenUp",
     "Mailbox",
     "MailboxView",
     "Message",

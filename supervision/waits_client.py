@@ -23,13 +23,14 @@ from supervision.coordination.signals import (
     valid_signal,
 )
 from supervision.coordination.waits import valid_timeout
-from supervision.errors import InvalidWait, NotFound
+from supervision.errors import InvalidWait
 from supervision.listening import Listener
+from supervision.mailing import Mailing
 from supervision.model import shown
 from supervision.order_terms import line
 from supervision.participant import Coordinator
 from supervision.store.coordinators import CoordinatorView
-from supervision.store.dead_letters import WAIT, DeadLetter, split_id
+from supervision.store.dead_letters import MAIL, GivenUp, split_id, split_mail
 from supervision.store.open_waits import WaitView
 from supervision.store.store import Store
 
@@ -46,6 +47,7 @@ class Waiting:
     _coordination: Coordination
     _listener: Listener
     _heart: Heart
+    _mailing: Mailing
 
     def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
         self,
@@ -129,19 +131,21 @@ class Waiting:
         by_ms = round(valid_timeout(seconds, "seconds") * 1000)
         return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
 
-    def dead_letters(self) -> list[DeadLetter]:
-        """What was given up, the oldest first, for a day."""
+    def dead_letters(self) -> list[GivenUp]:
+        """What was given up, the oldest first: waits for a day, mail for seven."""
         return self._store.dead_letters.all()
 
     def retry(self, letter_id: str, *, by: str, reason: str) -> None:
-        """Try once more what was given up: a `DeadLetter` by its id; `NotFound` if it is none.
+        """Try once more what was given up: a `GivenUp` by its id; `NotFound` if it is none.
 
-        The continuation of a wait (``wait:<id>``) has all of its starts again.
+        The continuation of a wait has all of its starts again, a message all of its attempts.
         """
         kind, name = split_id(letter_id)
-        if kind != WAIT:
-            raise NotFound(f"no dead letter {letter_id!r}; they are listed by: supervision dead-letters")
-        self._coordination.retry(name, why=line(reason, "reason"), by=line(by, "by"))
+        why, who = line(reason, "reason"), line(by, "by")
+        if kind == MAIL:
+            self._mailing.retry(*split_mail(name), why=why, by=who)
+        else:
+            self._coordination.retry(name, why=why, by=who)
 
     def coordinator(
         self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0

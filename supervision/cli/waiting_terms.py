@@ -36,7 +36,8 @@ def ended(wait: str, again: str) -> Iterator[None]:
         yield
     except NotFound as error:
         over = "has ended" in str(error) or "is no dead letter" in str(error)
-        next_command = f"supervision explain '{wait}'" if over else "supervision waits"
+        other = "supervision dead-letters" if "dead letter" in str(error) else "supervision waits"
+        next_command = f"supervision explain '{wait}'" if over else other
         raise Refusal(str(error), CONDITION_FAILED if over else NOT_FOUND, next_command) from error
     except (InvalidWait, InvalidDocument) as error:
         raise Refusal(str(error), USAGE, f"supervision explain '{wait}'") from error

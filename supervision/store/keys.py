@@ -56,8 +56,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
     undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
     ended                   zset    wait by when it ended; clear removes what is older than a day
-    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>#<id>`` by when it was given up; dead_mail, clear,
-                                    clear_mail
+    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>#<id>`` by when it was given up; retry, dead_mail,
+                                    clear, clear_mail
     coordinator:<id>        hash    one coordinator: incarnation, state, who and where; register; goes a day after its
                                     end
     coordinators            zset    coordinator by when clear may forget it, +inf while it lives; register, its end

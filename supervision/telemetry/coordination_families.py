@@ -83,8 +83,16 @@ COORDINATION: Final = (
         "counter",
         ("of",),
         "what was given up, by what it is of",
-        "whatever lets somebody claim a wait",
-        values=("wait",),
+        "whatever lets somebody claim a wait, unhandled, take, remind",
+        values=("wait", "mail"),
+    ),
+    Family(
+        "supervision_mailbox_messages_total",
+        "counter",
+        ("outcome",),
+        "messages by what became of them: put, refused by a full mailbox, handed over again, handled, or given up",
+        "post, take, handled, unhandled, remind",
+        values=("put", "refused", "redelivered", "handled", "dead"),
     ),
     Family(
         "supervision_coordinators",

@@ -91,10 +91,11 @@ def _summed(shown: Sequence[str], counts: Iterable[_Count]) -> _Values:
 
 def _zeros(family: Family, supervisors: Iterable[SupervisorMeters]) -> Iterator[_Count]:
     """A zero for whatever may still be counted: a rate can only see an increase of something that was there."""
-    if not family.labels:
-        yield {}, 0.0
-    for value in family.values:
-        yield {family.labels[0]: value}, 0.0
+    if family.values or not family.labels:
+        yield from (({family.labels[0]: value}, 0.0) for value in family.values)
+        if not family.labels:
+            yield {}, 0.0
+        return
     for each in supervisors:
         known = {
             "supervisor": [each.declared.name],

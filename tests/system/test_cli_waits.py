@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from shells import SUPERVISION, Quick, Shell, rows
+from waiting import until
 
+from supervision.client import Client
 from supervision.coordination.waits import Node, Terms
 from supervision.server import EmbeddedStore
 from supervision.store.store import Store
@@ -228,7 +230,22 @@ def test_a_dead_letter_is_listed_and_tried_again(shell: Shell, store: Store, wai
     assert (told[0].before, told[0].after, told[0].actor, told[0].reason) == (
         *("dead_letter", "received", "ann", "the disk has room again"),
     )
-    assert "no dead letter" in shell("retry", "mail:inbox:1", status=3)
+    assert "Try: supervision dead-letters" in shell("retry", "mail:inbox#1", status=3)
+
+
+def test_mail_that_was_given_up_is_a_dead_letter_too(shell: Shell, store: Store) -> None:
+    with Client(shell.environment["SUPERVISION_STORE_URL"], namespace=store.keys.namespace) as client:
+        box = client.mailbox("inbox")
+        box.put({"n": 7}, id="m-1", sender="ann")
+        for _ in range(5):
+            until(lambda: [box.failed(message, reason="no room") for message in box.take(wait=5)])
+        row = rows(shell("dead-letters"))[1]
+        assert (row[0], row[1], " ".join(row[3:])) == (
+            *("mail:inbox#m-1", "mail", "m-1_from_ann failed 5 times, at last: no room"),
+        )
+        shell("retry", "mail:inbox#m-1")
+        assert shell("dead-letters", "-o", "name") == ""
+        assert [message.payload for message in box.take()] == [{"n": 7}]
 
 
 def test_followed_waits_say_how_they_ended(shell: Shell, wait: Callable[..., str]) -> None:
