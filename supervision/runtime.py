@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from supervision import aggregate, limiting, looking
+from supervision import aggregate, limiting, looking, telling
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
@@ -27,7 +27,7 @@ from supervision.store.outbox import UNPUBLISHED_MS, Entry
 from supervision.store.store import Store
 from supervision.store.ticks import LEASE_MS, LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
-from supervision.telemetry import lines, logs
+from supervision.telemetry import lines
 from supervision.view import Claim, Mode, View
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
@@ -84,7 +84,7 @@ class Runtime:
         if declared.parent and committed.outcome != "superseded":
             self._report(view, plan, claim)
         sent = (entry.subject for entry in committed.entries)
-        logs.write(_log, lines.lines(view, lines.committed(plan, committed.outcome, sent)))
+        telling.ticked(view, lines.committed(plan, committed.outcome, sent))
         return committed.outcome
 
     def collect(self, supervisor: str) -> int | None:
