@@ -10,10 +10,12 @@ Rules:
 - A hook is called in the process that made it true, once, after it was committed: for a circuit the worker that ticked,
   for a wait that ended the one that goes on with it, for a coordinator the one that found it dead.
 - It is decoration: what it raises is logged, what it takes is its own time. Each receiver has a thread and a queue of
-  its own, so one that hangs holds that thread and nothing else; what finds its queue full is logged, and not told to it.
+  its own; one that hangs holds that thread and nothing else, and what finds its queue full is logged, not told to it.
 - It gets the fields of the event by name: ``kind``, ``subject``, ``before``, ``after``, ``reason``, ``actor``, and
   ``sender``, which is the subject, and ``signal``, which is the hook. More may come, so take ``**fields``.
-- A process that ends takes what waits in its queues with it. What must not be lost is a task of yours.
+- A process that ends takes what waits in its queues with it. What must not be lost is a task of yours, which workers
+  send for: ``supervision_hooks = {"coordinator_died": "myapp.tasks.page_somebody"}``; it gets the event's fields as
+  keyword arguments, and may run in any process (see `notifying`).
 """
 
 import logging

@@ -21,6 +21,7 @@ from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
 from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
+from supervision.notifying import NO_HOOKS, Notifying
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
 from supervision.store.outbox import UNPUBLISHED_MS, Entry
@@ -55,8 +56,10 @@ class Runtime:
         patience: Patience = DEFAULT_PATIENCE,
         *,
         parts: Parts = NO_PARTS,
+        hooks: Mapping[str, str] = NO_HOOKS,
     ) -> None:
         self.store = store
+        self.notifying = Notifying(store, hooks, self._publish)
         self.coordination = Coordination(store, continuing, self._publish, patience)
         self.mail = Mailing(store.mailboxes, self._publish)
         self.gathering = Gathering(store, self.coordination, parts, self._publish)
@@ -248,6 +251,7 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "gathers": lambda runtime: runtime.gathering.sweep(),
     "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
     "mail": lambda runtime: runtime.mail.sweep(),
+    "hooks": lambda runtime: runtime.notifying.sweep(),
     "cleared": lambda runtime: runtime.coordination.sweep_cleared() + runtime.mail.sweep_cleared(),
 }
 """Sweeps by the name that beat and the command line use."""

@@ -74,7 +74,13 @@ def build(app: Celery) -> Runtime:
     configured = settings.read(app.conf)
     store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
     return Runtime(
-        store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience, parts=CeleryParts(app)
+        store,
+        CeleryPublisher(app),
+        supervisors(app),
+        Resumer(app),
+        configured.patience,
+        parts=CeleryParts(app),
+        hooks=configured.hooks,
     )
 
 

@@ -13,6 +13,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     entries                 hash    entry id -> message; goes when published
     incidents               hash    supervisor, or child nobody can see -> when its incident began; goes when it is over
     events                  stream  the history, written by every script; trimmed by age
+    hooked                  string  id of the last event that hooks in other processes were told; hooked; never goes
     counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
 Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
@@ -122,6 +123,7 @@ class Keys:
         self.coordinators = self._prefix + "coordinators"
         self.beats = self._prefix + "beats"
         self.late = self._prefix + "late"
+        self.hooked = self._prefix + "hooked"
         self.mourning = self._prefix + "mourning"
         self.mailboxes = self._prefix + "mailboxes"
         self.mail_due = self._prefix + "mail_due"

@@ -8,6 +8,7 @@ from supervision.store.dead_letters import DeadLetters
 from supervision.store.gathers import Gathers
 from supervision.store.happened import Heard
 from supervision.store.history import History
+from supervision.store.hooking import Hooking
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
 from supervision.store.mailboxes import Mailboxes
 from supervision.store.observations import Observations
@@ -37,6 +38,7 @@ class Store:
         self.orders = OrderBook(self.scripts, self.keys)
         self.outbox = Outbox(self.scripts, self.keys)
         self.history = History(self.scripts, self.keys)
+        self.hooking = Hooking(self.scripts, self.keys)
         self.registry = Registry(self.scripts, self.keys)
         self.heard = Heard()
         self.signals = Signals(self.scripts, self.keys, self.heard)

@@ -3,11 +3,14 @@
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from driven import NAME, Driven
+from lamps import Post
 from waiting import until
 
 from supervision import hooks
@@ -15,6 +18,7 @@ from supervision.coordinating import NOWHERE, Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
 from supervision.hooks import Hook
+from supervision.notifying import Notifying
 from supervision.store.store import Store
 
 MAIL = '{"options":{}}'
@@ -189,3 +193,50 @@ def test_every_hook_is_called_by_something() -> None:
 )
 def test_which_event_calls_which(event: tuple[str, str, str], name: str) -> None:
     assert hooks.called(*event) == name
+
+
+# --- in other processes
+
+
+def notifying(store: Store, post: Post) -> Notifying:
+    return Notifying(store, {"blocking_started": "my.task"}, post.publish)
+
+
+def test_the_task_of_a_hook_is_sent_for_once_per_event_however_many_sweep(
+    store: Store, connect: Callable[[], Store], post: Post
+) -> None:
+    waits(store, "before")
+    assert notifying(store, post).sweep() == 0, "it begins with what happens from now on"
+    for i in range(40):
+        waits(store, f"w-{i}")
+    others = [notifying(connect(), post) for _ in range(4)]
+    gate = threading.Barrier(len(others))
+
+    def sweep(its: Notifying) -> int:
+        gate.wait()
+        return its.sweep()
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        assert sum(pool.map(sweep, others)) == 40
+    assert notifying(store, post).sweep() == 0
+    told = [msgspec.json.decode(entry.subject) for entry in post.taken]
+    assert sorted(event["subject"] for _, event in told) == sorted(f"w-{i}" for i in range(40))
+    assert {task for task, _ in told} == {"my.task"}
+    assert {entry.id for entry in store.outbox.unpublished(-1000)} == {entry.id for entry in post.taken}
+
+
+def test_what_is_sent_for_has_the_fields_of_its_event(store: Store, post: Post) -> None:
+    its = notifying(store, post)
+    its.sweep()
+    waits(store, "w-1")
+    store.signals.send("built", signal_id="1", payload="7", sender="ann", ttl_ms=9_000)
+    assert its.sweep() == 1
+    (entry,) = post.taken
+    (begun,) = [past for past in store.history.latest(9) if past.after == "waiting"]
+    assert msgspec.json.decode(entry.subject) == ["my.task", msgspec.to_builtins(begun)]
+    assert (entry.kind, entry.id) == ("hook", f"hook:{begun.id}")
+
+
+def test_without_hooks_the_history_is_not_read(store: Store, post: Post) -> None:
+    assert Notifying(store, {}, post.publish).sweep() == 0
+    assert store.hooking.cursor() == ""

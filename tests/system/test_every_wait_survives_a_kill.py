@@ -35,6 +35,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaitingSystem]:
         "SUPERVISION_IMPORTS": "faults_installed,waiting_tasks",
         "FAULT_FOLDER": str(folder),
         "FAULT_KILLS": "child",
+        "SUPERVISION_HOOKS": "blocking_started=user.hooked",
         **HASTY,
     }
     with running(folder, **environment) as found:
@@ -123,6 +124,14 @@ def through_a_dead_letter(system: WaitingSystem, tag: str) -> Callable[[], objec
     asked(system, "retry", wait_id)
     asked(system, "retry", wait_id)
     return lambda: noted(system, tag, f"{tag}:1") and not system.client.dead_letters()
+
+
+def through_a_hook(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A wait that begins, which a task is told of."""
+    wait_for(tag, app=system.app, timeout=120).apply_async()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    wait_id = system.client.waits(signal=tag)[0].id
+    return lambda: f"hooked:{wait_id}" in system.notes()
 
 
 ASK = """
@@ -253,6 +262,8 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "expire": through_a_timeout,
     "redeliver": through_a_redelivery,
     "cancel": through_an_operator("cancel"),
+    "hooked": through_a_hook,
+    "publish hook": through_a_hook,
     "retry": through_a_dead_letter,
     "extend": through_an_operator("extend"),
     "register": through_a_task,
