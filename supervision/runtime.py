@@ -4,7 +4,6 @@ Each keeps nothing between two calls, and may be killed at any line: the next ti
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -24,7 +23,7 @@ from supervision.mailing import Mailing
 from supervision.notifying import NO_HOOKS, Notifying
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
-from supervision.store.outbox import UNPUBLISHED_MS, Entry
+from supervision.store.outbox import UNPUBLISHED_MS, Entry, Publisher
 from supervision.store.store import Store
 from supervision.store.ticks import LEASE_MS, LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
@@ -35,13 +34,6 @@ REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
 """An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""
 
 _log = structlog.get_logger("supervision")
-
-
-class Publisher(Protocol):
-    """Whatever turns outbox entries into messages."""
-
-    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Send each entry; answer those that the broker took."""
 
 
 class Runtime:

@@ -5,7 +5,7 @@ What cannot be read was written by another version of the code, which will send 
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -60,6 +60,13 @@ class Kinds(NamedTuple):
 
 
 KINDS = Kinds()
+
+
+class Publisher(Protocol):
+    """Whatever turns outbox entries into messages."""
+
+    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Send each entry; answer those that the broker took."""
 
 
 def entries(answers: Iterable[bytes | None]) -> tuple[Entry, ...]:

@@ -87,6 +87,22 @@ COORDINATION: Final = (
         values=("wait", "mail"),
     ),
     Family(
+        "supervision_parts_ended_total",
+        "counter",
+        ("how",),
+        "parts of gathers that have ended, by how",
+        "arrive",
+        values=("gathered", "failed"),
+    ),
+    Family(
+        "supervision_copies_total",
+        "counter",
+        ("met",),
+        "runs of a task with `once` that were one too many, by what they met: a run at work, or its end",
+        "run_once",
+        values=("busy", "settled"),
+    ),
+    Family(
         "supervision_mailbox_messages_total",
         "counter",
         ("outcome",),

@@ -298,6 +298,7 @@ def test_no_label_is_an_id_a_host_or_a_text() -> None:
         "reason",
         "how",
         "of",
+        "met",
         WORKER_ID,
     }
 
