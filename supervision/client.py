@@ -33,6 +33,7 @@ from supervision.orders_client import Ordering
 from supervision.reaching import Reaching
 from supervision.store.actions import Record
 from supervision.store.coordinators import CoordinatorView
+from supervision.store.dead_letters import GivenUp
 from supervision.store.declarations import Declarations
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
@@ -56,6 +57,7 @@ __all__ = [
     "CoordinatorView",
     "DeadLetter",
     "Facts",
+    "GivenUp",
     "Mailbox",
     "MailboxView",
     "Message",
@@ -220,11 +222,11 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
 
     def close(self) -> None:
         """Close the connections; using the client again opens new ones."""
+        self._heart.close()  # first the threads: one in the middle of a beat would find its connection gone
+        self._listener.close()
         self._store.close()
         self._tail.close()
         self._reaching.close()
-        self._listener.close()
-        self._heart.close()
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from supervision import telling
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import (
     DEFAULT_TTL_S,
@@ -83,6 +84,7 @@ class Coordination:
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.store = store
+        store.heard.by = telling.heard
         self.patience = patience
         self._continuing = continuing
         self._publish = publish
@@ -154,6 +156,10 @@ class Coordination:
         """End an open wait for a person; raises `NotFound` if it is over."""
         here = self._continuing.here
         self.go_on(self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here))
+
+    def retry(self, wait_id: str, *, why: str, by: str) -> None:
+        """Go on with a wait once more that was given up; raises `NotFound` if it is no dead letter."""
+        self.go_on(self.store.waits.retry(wait_id, why=why, by=by, claim=self._continuing.here))
 
     def revoke(self, wait_id: str) -> bool:
         """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.

@@ -37,6 +37,7 @@ from supervision.errors import InvalidWait, StoreUnavailable, Superseded
 from supervision.listening import Listener
 from supervision.model import shown
 from supervision.store.coordinators import Beat
+from supervision.store.happened import Happened
 from supervision.store.waits import Claimed
 
 AWAY_S: Final = 0.2
@@ -210,6 +211,8 @@ class Coordinator:
         return Beat(self.name, self.incarnation, self._doing, moved)
 
     def _refuse(self, why: str) -> None:
+        if not self._left:  # a beat that was on its way when this one left is refused, too
+            self._coordination.store.heard.tell(Happened("coordinator", self.name, "", "superseded", why))
         self._refused = why
         self._listener.call_all()
 

@@ -4,12 +4,11 @@ Each keeps nothing between two calls, and may be killed at any line: the next ti
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import msgspec
 import structlog
 
-from supervision import aggregate, limiting, looking
+from supervision import aggregate, limiting, looking, telling
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
@@ -21,26 +20,20 @@ from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
 from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
+from supervision.notifying import NO_HOOKS, Notifying
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
-from supervision.store.outbox import UNPUBLISHED_MS, Entry
+from supervision.store.outbox import UNPUBLISHED_MS, Entry, Publisher
 from supervision.store.store import Store
 from supervision.store.ticks import LEASE_MS, LOOK_AGAIN_MS
 from supervision.supervisor import Supervisor
-from supervision.telemetry import lines, logs
+from supervision.telemetry import lines
 from supervision.view import Claim, Mode, View
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
 """An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""
 
 _log = structlog.get_logger("supervision")
-
-
-class Publisher(Protocol):
-    """Whatever turns outbox entries into messages."""
-
-    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Send each entry; answer those that the broker took."""
 
 
 class Runtime:
@@ -55,8 +48,10 @@ class Runtime:
         patience: Patience = DEFAULT_PATIENCE,
         *,
         parts: Parts = NO_PARTS,
+        hooks: Mapping[str, str] = NO_HOOKS,
     ) -> None:
         self.store = store
+        self.notifying = Notifying(store, hooks, self._publish)
         self.coordination = Coordination(store, continuing, self._publish, patience)
         self.mail = Mailing(store.mailboxes, self._publish)
         self.gathering = Gathering(store, self.coordination, parts, self._publish)
@@ -84,7 +79,7 @@ class Runtime:
         if declared.parent and committed.outcome != "superseded":
             self._report(view, plan, claim)
         sent = (entry.subject for entry in committed.entries)
-        logs.write(_log, lines.lines(view, lines.committed(plan, committed.outcome, sent)))
+        telling.ticked(view, lines.committed(plan, committed.outcome, sent))
         return committed.outcome
 
     def collect(self, supervisor: str) -> int | None:
@@ -248,6 +243,7 @@ SWEEPS: Mapping[str, Callable[[Runtime], int]] = {
     "gathers": lambda runtime: runtime.gathering.sweep(),
     "liveness": lambda runtime: runtime.coordination.sweep_liveness(),
     "mail": lambda runtime: runtime.mail.sweep(),
+    "hooks": lambda runtime: runtime.notifying.sweep(),
     "cleared": lambda runtime: runtime.coordination.sweep_cleared() + runtime.mail.sweep_cleared(),
 }
 """Sweeps by the name that beat and the command line use."""

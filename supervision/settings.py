@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, WARNING_S, Patience
 from supervision.errors import InvalidDeclaration
+from supervision.hooks import HOOKS
 from supervision.model import MAX_COUNT
 
 DEFAULT_STORE_URL = "redis://127.0.0.1:6379/0"
@@ -44,6 +45,7 @@ class Settings:
     heartbeat_warning: float
     heartbeat_critical: float
     heartbeat_dead: float
+    hooks: Mapping[str, str]
     origin: Mapping[str, str]
 
     @property
@@ -113,6 +115,21 @@ def _modules(key: str, value: object) -> tuple[str, ...]:
     raise InvalidDeclaration(f"{key}={value!r}: needs module names, for example ('plant.supervisors',)")
 
 
+def _hooks(key: str, value: object) -> Mapping[str, str]:
+    """Which task each hook calls; in the environment ``hook=task,hook=task``."""
+    pairs = [pair.split("=", 1) for pair in value.split(",") if pair.strip()] if isinstance(value, str) else value
+    try:
+        found = {name.strip(): task.strip() for name, task in dict(pairs).items()}  # type: ignore[call-overload] # see below
+    except (AttributeError, TypeError, ValueError):
+        found = {"": ""}
+    if set(found) <= set(HOOKS) and all(found.values()):
+        return found
+    raise InvalidDeclaration(
+        f"{key}={value!r}: needs names of tasks by hook, for example {{'coordinator_died': 'myapp.tasks.page'}}; "
+        f"hooks are {', '.join(HOOKS)}"
+    )
+
+
 def _switch(key: str, value: object) -> bool:
     found = _SWITCHES.get(value.strip().lower()) if isinstance(value, str) else value
     if isinstance(found, bool):
@@ -166,4 +183,5 @@ _FIELDS: Mapping[str, tuple[Callable[[str, object], Any], object]] = {
     "heartbeat_warning": (_seconds, WARNING_S),
     "heartbeat_critical": (_seconds, CRITICAL_S),
     "heartbeat_dead": (_seconds, DEAD_S),
+    "hooks": (_hooks, {}),
 }

@@ -25,10 +25,12 @@ from supervision.coordination.signals import (
 from supervision.coordination.waits import valid_timeout
 from supervision.errors import InvalidWait
 from supervision.listening import Listener
+from supervision.mailing import Mailing
 from supervision.model import shown
 from supervision.order_terms import line
 from supervision.participant import Coordinator
 from supervision.store.coordinators import CoordinatorView
+from supervision.store.dead_letters import MAIL, GivenUp, split_id, split_mail
 from supervision.store.open_waits import WaitView
 from supervision.store.store import Store
 
@@ -45,6 +47,7 @@ class Waiting:
     _coordination: Coordination
     _listener: Listener
     _heart: Heart
+    _mailing: Mailing
 
     def send(  # noqa: PLR0913 # one signal; all but its name and payload are named
         self,
@@ -101,6 +104,10 @@ class Waiting:
                 return receipt
             time.sleep(min(RECEIPT_POLL_S, left))
 
+    def payload(self, name: str) -> Any:
+        """What a signal says that stands, for those who would rather look than wait; `NotFound` if none does."""
+        return self._store.signals.payload(valid_signal(name))
+
     def waits(self, *, signal: str = "", owner: str = "") -> list[WaitView]:
         """Who waits for what, since when, until when, and whom it expects; by their deadlines."""
         return self._store.open_waits.all(signal=signal, owner=owner)
@@ -123,6 +130,22 @@ class Waiting:
         """Give an open wait so many seconds more; answers its deadline, in milliseconds of the store's clock."""
         by_ms = round(valid_timeout(seconds, "seconds") * 1000)
         return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
+
+    def dead_letters(self) -> list[GivenUp]:
+        """What was given up, the oldest first: waits for a day, mail for seven."""
+        return self._store.dead_letters.all()
+
+    def retry(self, letter_id: str, *, by: str, reason: str) -> None:
+        """Try once more what was given up: a `GivenUp` by its id; `NotFound` if it is none.
+
+        The continuation of a wait has all of its starts again, a message all of its attempts.
+        """
+        kind, name = split_id(letter_id)
+        why, who = line(reason, "reason"), line(by, "by")
+        if kind == MAIL:
+            self._mailing.retry(*split_mail(name), why=why, by=who)
+        else:
+            self._coordination.retry(name, why=why, by=who)
 
     def coordinator(
         self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0

@@ -44,6 +44,7 @@ DEADLINES_EVERY_S = 0.5
 """Twice a second: the end of a wait is announced within a second of its deadline, and going on takes time, too."""
 UNDELIVERED_EVERY_S = 5.0
 MAIL_EVERY_S = 1.0
+HOOKS_EVERY_S = 1.0
 CLEARED_EVERY_S = 300.0
 GATHERS_EVERY_S = 10.0
 """A worker that dies while it publishes parts is made up for this long after its lease; nothing due costs nothing."""
@@ -78,6 +79,8 @@ def schedule(sender: Celery, **_signal: object) -> None:
     _every(sender, settings.read(sender.conf).patience.heartbeat, publish.SWEEP, "liveness")
     _every(sender, MAIL_EVERY_S, publish.SWEEP, "mail")
     _every(sender, CLEARED_EVERY_S, publish.SWEEP, "cleared")
+    if settings.read(sender.conf).hooks:
+        _every(sender, HOOKS_EVERY_S, publish.SWEEP, "hooks")
 
 
 def _every(sender: Celery, seconds: float, task: str, argument: str) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 from celery import Celery, current_app
 
-from supervision import settings
+from supervision import settings, telling
 from supervision.coordinating import Coordination
 from supervision.engine.parts import CeleryParts
 from supervision.engine.publish import CeleryPublisher
@@ -74,7 +74,13 @@ def build(app: Celery) -> Runtime:
     configured = settings.read(app.conf)
     store = Store(configured.store_url, configured.namespace, most_actions=configured.max_actions)
     return Runtime(
-        store, CeleryPublisher(app), supervisors(app), Resumer(app), configured.patience, parts=CeleryParts(app)
+        store,
+        CeleryPublisher(app),
+        supervisors(app),
+        Resumer(app),
+        configured.patience,
+        parts=CeleryParts(app),
+        hooks=configured.hooks,
     )
 
 
@@ -102,7 +108,9 @@ def bury(process: str, why: str) -> None:
 
 def _store(app: Celery) -> Store:
     configured = settings.read(app.conf)
-    return Store(configured.store_url, configured.namespace)
+    store = Store(configured.store_url, configured.namespace)
+    store.heard.by = telling.heard
+    return store
 
 
 def mailing() -> Mailing:

@@ -18,6 +18,8 @@ from supervision.errors import SupervisionError
 COMMANDS = (
     *("demo", "tree", "get", "describe", "events"),
     *("restart", "set", "mode", "enable", "disable", "pause", "resume", "silence", "force-open", "reset", "sweep"),
+    *("waits", "explain", "wait", "signal", "receipts", "coordinators"),
+    *("cancel", "extend", "release", "dead-letters", "retry"),
     *("doctor", "exporter", "config", "version"),
 )
 """Each is a module of this package (with _ for -), with the command in its global ``command``."""

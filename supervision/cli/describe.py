@@ -36,10 +36,10 @@ def command(ctx: click.Context, path: str, output: str, events: int) -> None:
     elif output == "json":
         say_json({name: getattr(found, name) for name in found.__struct_fields__})
     elif isinstance(found, ChildDescription):
-        used = _say_fields(_child_fields(found))
+        used = say_fields(_child_fields(found))
         _say_events(path, found, used if as_many_as_fit else None)
     else:
-        used = _say_fields(_supervisor_fields(found))
+        used = say_fields(_supervisor_fields(found))
         children = [child_row(child) for child in found.supervisor.children]
         say("Children:")
         say_table(children, COLUMNS, output)
@@ -111,7 +111,7 @@ def _document(document: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def _say_fields(fields: Iterable[tuple[str, str]]) -> int:
+def say_fields(fields: Iterable[tuple[str, str]]) -> int:
     """Print one field per line, and answer how many lines that takes on this terminal."""
     listed = [(f"{name}:", text) for name, text in fields]
     width = max(len(name) for name, _ in listed)

@@ -5,7 +5,15 @@ from typing import IO, Any, Final
 import click
 
 from supervision.cli.masking import masked
-from supervision.errors import Conflict, InvalidDeclaration, NotFound, StoreUnavailable, SupervisionError
+from supervision.errors import (
+    Conflict,
+    InvalidDeclaration,
+    InvalidDocument,
+    InvalidWait,
+    NotFound,
+    StoreUnavailable,
+    SupervisionError,
+)
 
 CONDITION_FAILED: Final = 1
 USAGE: Final = 2
@@ -19,6 +27,8 @@ _STATUS: tuple[tuple[type[SupervisionError], int, str], ...] = (
     (StoreUnavailable, UNREACHABLE, "supervision doctor"),
     (Conflict, CONDITION_FAILED, "supervision tree"),
     (InvalidDeclaration, USAGE, "supervision config"),
+    (InvalidWait, USAGE, "supervision waits"),
+    (InvalidDocument, USAGE, "supervision waits"),
     (SupervisionError, CONDITION_FAILED, "supervision doctor"),
 )
 

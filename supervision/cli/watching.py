@@ -5,13 +5,12 @@ The store says when something happened; besides, everything is read once a secon
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from supervision.cli.printing import Aligned, Column, chosen, on_terminal, rich_table, say, say_table
 from supervision.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from supervision.cli.rows import Row
     from supervision.client import Client
 
 REFRESH_S: Final = 1.0
@@ -20,10 +19,22 @@ REFRESH_S: Final = 1.0
 OUTAGE_S: Final = 60.0
 """Seconds for which a store that has answered before is waited for."""
 
-Show = Callable[[Sequence["Row"]], None]
+
+class Followed(Protocol):
+    """A row that can be followed: it knows which one it is, and what about it is news when it changes."""
+
+    @property
+    def path(self) -> str:
+        """Which one it is."""
+
+    def lasting(self) -> tuple[str, ...]:
+        """What is news when it changes."""
 
 
-def watch(client: "Client", read: Callable[[], Sequence["Row"]], show: Show) -> None:
+Show = Callable[[Sequence[Followed]], None]
+
+
+def watch(client: "Client", read: Callable[[], Sequence[Followed]], show: Show) -> None:
     """Show what ``read`` answers again and again, until Ctrl-C, which is the way to end it."""
     last_id = client.last_event_id()
     answered = time.monotonic()
@@ -42,7 +53,9 @@ def watch(client: "Client", read: Callable[[], Sequence["Row"]], show: Show) -> 
         return
 
 
-def watch_table(client: "Client", read: Callable[[], Sequence["Row"]], columns: Sequence[Column], output: str) -> None:
+def watch_table(
+    client: "Client", read: Callable[[], Sequence[Followed]], columns: Sequence[Column], output: str
+) -> None:
     """Follow a table of rows."""
     shown = chosen(columns, output)
     if on_terminal() and rich_table([], shown):
@@ -68,7 +81,7 @@ def changed_only(show: Show) -> Show:
     """``show``, but only for rows that are new or say something new."""
     last: dict[str, Any] = {}
 
-    def show_changed(rows: Sequence["Row"]) -> None:
+    def show_changed(rows: Sequence[Followed]) -> None:
         news = [row for row in rows if last.get(row.path) != row.lasting()]
         last.update({row.path: row.lasting() for row in rows})
         if news:

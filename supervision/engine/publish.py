@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -108,7 +109,13 @@ def _parts(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return PARTS, [entry.subject], {"queue": QUEUE}
 
 
+def _hook(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+    task, event = msgspec.json.decode(entry.subject)
+    return task, [], {"kwargs": event, "task_id": f"hook-{event['id']}"}
+
+
 _MESSAGES = {
+    KINDS.hook: _hook,
     KINDS.act: _act,
     KINDS.tick: _tick,
     KINDS.sweep: _sweep,

@@ -167,4 +167,5 @@ def replace(coordinators: Coordinators, name: str) -> str:
         _log.info("nobody_replaced", coordinator=name, why=str(error))
         return ""
     current_app.signature(msgspec.json.decode(signature)).apply_async(task_id=task_id, add_to_parent=False)
+    _log.warning("coordinator_replaced", coordinator=name, task=task_id)
     return task_id

@@ -3,8 +3,9 @@
 from typing import Any
 
 from supervision.coordination.liveness import WARNING_S
+from supervision.store.history import past
 from supervision.store.keys import Keys
-from supervision.store.swept import Swept, scored
+from supervision.store.swept import MOST_LISTED, Swept, scored
 
 CLEARED_MS = 24 * 3_600_000
 """How long what has ended is kept."""
@@ -53,3 +54,12 @@ def cleared(client: Any, keys: Keys, at: int) -> list[Swept]:
         ("mailbox to look at", keys.mailboxes, at),
     )
     return [Swept(name, since, what) for what, key, until in registries for name, since in scored(client, key, until)]
+
+
+def hooks(client: Any, keys: Keys, _at: int) -> list[Swept]:
+    """What has happened since the last sweep, whether or not a hook wants to hear of it."""
+    cursor = (client.get(keys.hooked) or b"").decode()
+    if not cursor:
+        return []
+    records = map(past, client.xrange(keys.events, f"({cursor}", "+", count=MOST_LISTED + 1))
+    return [Swept(record.id, record.at, f"{record.kind} {record.subject}") for record in records]

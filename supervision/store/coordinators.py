@@ -8,7 +8,9 @@ import msgspec
 from supervision.coordination.liveness import JUDGEMENTS, Patience
 from supervision.documents import clipped
 from supervision.errors import NotFound
+from supervision.store.claims import news
 from supervision.store.connection import translated
+from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 from supervision.store.waits import LEASE_MS, SLICE, Claimed, handed
@@ -60,8 +62,9 @@ class CoordinatorView(msgspec.Struct, frozen=True):
 class Coordinators:
     """The store's side of coordinators."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, heard: Heard | None = None) -> None:
         self._scripts = scripts
+        self._heard = heard or Heard()
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
@@ -70,7 +73,8 @@ class Coordinators:
     ) -> "Registered":
         """Come under that name, which supersedes whoever had it."""
         arguments = [name, kind, process, host, clipped(doing), parent, round(progress_s * 1000)]
-        incarnation, every = self._scripts.run("register", self._first, arguments)
+        incarnation, before, every = self._scripts.run("register", self._first, arguments)
+        self._heard.tell(Happened("coordinator", name, before.decode(), "registered", kind, process))
         return Registered(int(incarnation), int(every) / 1000 if every else 0.0)
 
     def beat(self, beats: Sequence[Beat]) -> dict[str, str]:
@@ -88,11 +92,17 @@ class Coordinators:
     def leave(self, name: str, incarnation: int, *, failed: bool = False, why: str = "") -> bool:
         """Say that this one is complete, or has failed; answers whether it had not ended before."""
         state = "failed" if failed else "complete"
-        return bool(self._scripts.run("leave", self._first, [name, incarnation, state, clipped(why)]))
+        ended = self._scripts.run("leave", self._first, [name, incarnation, state, clipped(why)])
+        if ended:
+            self._heard.tell(Happened("coordinator", name, "", state, why, expected=ended[0] == b"1"))
+        return bool(ended)
 
     def bury(self, process: str, why: str) -> list[str]:
         """Declare all coordinators of a process dead that is known to have ended; answers them."""
-        return [name.decode() for name in self._scripts.run("bury", self._first, [process, clipped(why)])]
+        answer = self._scripts.run("bury", self._first, [process, clipped(why)])
+        return self._died(
+            [part for each in zip(answer[::2], answer[1::2], strict=True) for part in (*each, why.encode())]
+        )
 
     def judge(self, patience: Patience) -> list[str]:
         """Judge everybody by the last heartbeat; answers those who were declared dead by this call."""
@@ -102,9 +112,12 @@ class Coordinators:
         died: list[str] = []
         skipped = 0
         while True:
-            late, *dead = self._scripts.run("judge", self._first, [MOST_JUDGED, skipped, *limits, JUDGEMENTS])
-            died += [name.decode() for name in dead]
-            skipped += int(late) - len(dead)
+            late, dead, moved = self._scripts.run("judge", self._first, [MOST_JUDGED, skipped, *limits, JUDGEMENTS])
+            words = [part.decode() for part in moved]
+            for name, before, health in zip(words[::3], words[1::3], words[2::3], strict=True):
+                self._heard.tell(Happened("coordinator", name, before, health, "judged by its last heartbeat"))
+            died += self._died(dead)
+            skipped += int(late) - len(dead) // 3
             if int(late) < MOST_JUDGED:
                 return died
 
@@ -116,7 +129,9 @@ class Coordinators:
     def mourn(self, name: str, *, claim: bool) -> tuple[int, list[Claimed]]:
         """Tell some of those who expect ``name`` that it died; answers how many are left, and who goes on."""
         answer = self._scripts.run("mourn", self._first, [name, SLICE, LEASE_MS if claim else 0])
-        return int(answer[0]), handed(answer[1:])
+        ended = handed(answer[1:])
+        self._heard.tell(*news(ended))
+        return int(answer[0]), ended
 
     def replacement(self, name: str) -> tuple[str, str]:
         """The signature that replaces ``name``, as text, and the id of the one task that it is."""
@@ -139,6 +154,13 @@ class Coordinators:
         with translated("coordinators"):
             names = self._scripts.client.zrange(self._keys.coordinators, 0, most - 1)
         return self._read([name.decode() for name in names])  # type: ignore[union-attr] # as above
+
+    def _died(self, answer: Sequence[bytes]) -> list[str]:
+        """Tell of those that a script has declared dead: name, whether somebody expects it, why, name ..."""
+        words = [part.decode() for part in answer]
+        for name, expected, why in zip(words[::3], words[1::3], words[2::3], strict=True):
+            self._heard.tell(Happened("coordinator", name, "", "dead", why, expected=expected == "1"))
+        return words[::3]
 
     def _read(self, names: Sequence[str]) -> list[CoordinatorView]:
         pipeline = self._scripts.client.pipeline(transaction=False)

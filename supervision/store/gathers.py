@@ -13,7 +13,9 @@ import msgspec
 from supervision.coordination.gathers import Arrival, Gather, told
 from supervision.documents import clipped
 from supervision.errors import StoreUnavailable
+from supervision.store.claims import news
 from supervision.store.connection import translated
+from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry
 from supervision.store.scripts import Scripts
@@ -62,8 +64,9 @@ class Overdue(NamedTuple):
 class Gathers:
     """The store's side of gathers."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, heard: Heard | None = None) -> None:
         self._scripts = scripts
+        self._heard = heard or Heard()
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
@@ -81,7 +84,11 @@ class Gathers:
         answer = self._scripts.run("enter", self._first, [gather_id, stored, mail, timeout_ms, "", "", 0, LEASE_MS])
         if answer[0] == b"unstaged":
             raise StoreUnavailable(f"gather {gather_id}: the store has lost some of its parts; call it again")
-        return claimed(gather_id, answer)
+        claim = claimed(gather_id, answer)
+        if claim.state == "waiting" and claim.news:
+            self._heard.tell(Happened("wait", gather_id, "", "waiting", on=told(len(gather.parts))))
+        self._heard.tell(*news([claim]))
+        return claim
 
     def fan(self, gather_id: str, holder: str, published: int) -> Slice | None:
         """The next parts to publish, after those before index ``published``; None if there are none for ``holder``."""
@@ -108,7 +115,9 @@ class Gathers:
             flat = [part for each in some for part in each]
             answer = self._scripts.run("arrive", self._first, [gather_id, LEASE_MS if claim else 0, *flat])
             if answer:
-                return handed(answer)
+                ended = handed(answer)
+                self._heard.tell(*news(ended))
+                return ended
         return []
 
     def overdue(self) -> list[Overdue]:

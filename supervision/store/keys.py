@@ -13,6 +13,7 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     entries                 hash    entry id -> message; goes when published
     incidents               hash    supervisor, or child nobody can see -> when its incident began; goes when it is over
     events                  stream  the history, written by every script; trimmed by age
+    hooked                  string  id of the last event that hooks in other processes were told; hooked; never goes
     counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
 Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
@@ -56,8 +57,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
     undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
     ended                   zset    wait by when it ended; clear removes what is older than a day
-    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>#<id>`` by when it was given up; dead_mail, clear,
-                                    clear_mail
+    dead_letters            zset    ``wait:<id>`` or ``mail:<mailbox>#<id>`` by when it was given up; retry, dead_mail,
+                                    clear, clear_mail
     coordinator:<id>        hash    one coordinator: incarnation, state, who and where; register; goes a day after its
                                     end
     coordinators            zset    coordinator by when clear may forget it, +inf while it lives; register, its end
@@ -122,6 +123,8 @@ class Keys:
         self.dead_letters = self._prefix + "dead_letters"
         self.coordinators = self._prefix + "coordinators"
         self.beats = self._prefix + "beats"
+        self.late = self._prefix + "late"
+        self.hooked = self._prefix + "hooked"
         self.mourning = self._prefix + "mourning"
         self.mailboxes = self._prefix + "mailboxes"
         self.mail_due = self._prefix + "mail_due"

@@ -32,6 +32,9 @@ QUEUES: Final = (
 PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """What kombu appends to a queue's name for messages with a priority, in its default steps."""
 
+_OF_WAITS: Final = 7
+"""What is asked about waits and coordinators."""
+
 _ANSWERS: Final = 4
 """What is asked per supervisor."""
 
@@ -57,12 +60,29 @@ class SupervisorMeters:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitMeters:
+    """Waits and coordinators, as numbers; ``oldest`` is since when (store ms) the oldest open wait waits, 0: none.
+
+    ``living`` are the coordinators that have not ended, ``late`` those of them that are not healthy.
+    """
+
+    open: int
+    oldest: int
+    undelivered: int
+    dead_letters: int
+    living: int
+    late: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything at the moment ``at`` (store milliseconds); ``counts`` by field, ``queues`` None when elsewhere."""
 
     at: int
     counts: Mapping[str, int]
     outbox: int
+    waits: WaitMeters
     supervisors: tuple[SupervisorMeters, ...]
     queues: Mapping[str, int] | None
 
@@ -83,11 +103,13 @@ class Meters:
             known = [declaration(name, declared[name]) for name in sorted(declared)]
             names = [each.name for each in known]
             counts, outbox, *rest = self._asked(names)
+        waits, rest = _waits(rest[:_OF_WAITS]), rest[_OF_WAITS:]
         supervisors = tuple(_meters(each, rest[_ANSWERS * i : _ANSWERS * (i + 1)], at) for i, each in enumerate(known))
         return Measured(
             at=at,
             counts={field.decode(): int(value) for field, value in counts.items() if not field.startswith(b"|")},
             outbox=outbox,
+            waits=waits,
             supervisors=supervisors,
             queues=_depths(self._queues, rest[_ANSWERS * len(names) :]) if self._queues else None,
         )
@@ -106,6 +128,12 @@ class Meters:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hgetall(self._keys.counters)
         pipeline.zcard(self._keys.outbox)
+        for registry in (self._keys.open, self._keys.undelivered, self._keys.dead_letters):
+            pipeline.zcard(registry)
+        for registry in (self._keys.beats, self._keys.coordinators):
+            pipeline.zcard(registry)
+        pipeline.scard(self._keys.late)
+        pipeline.zrange(self._keys.open, 0, 0, withscores=True)
         for name in names:
             pipeline.hmget(self._keys.of(name, "control"), "epoch", "slot", "circuit")
             pipeline.hgetall(self._keys.of(name, "records"))
@@ -115,7 +143,7 @@ class Meters:
             for priority in PRIORITIES:
                 pipeline.llen(queue + priority)
         counts, outbox, *rest = pipeline.execute(raise_on_error=False)
-        for each in (counts, outbox):
+        for each in (counts, outbox, *rest[:_OF_WAITS]):
             if isinstance(each, Exception):
                 raise each
         return [counts, outbox, *rest]
@@ -128,6 +156,19 @@ def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
             scripts.client.hset(keys.counters, PER_CHILD, "1")
         else:
             scripts.client.hdel(keys.counters, PER_CHILD)
+
+
+def _waits(found: Sequence[Any]) -> WaitMeters:
+    waiting, undelivered, dead_letters, living, known, late, oldest = found
+    return WaitMeters(
+        open=waiting,
+        oldest=int(oldest[0][1]) if oldest else 0,
+        undelivered=undelivered,
+        dead_letters=dead_letters,
+        living=living,
+        late=late,
+        ended=known - living,
+    )
 
 
 def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> SupervisorMeters:

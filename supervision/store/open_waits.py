@@ -7,10 +7,10 @@ import msgspec
 
 from supervision.coordination.waits import described
 from supervision.errors import NotFound
+from supervision.store.claims import Leaf, Stored, node
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
-from supervision.store.waits import Leaf, Stored, node
 
 MOST_LISTED = 1000
 
@@ -76,6 +76,10 @@ class OpenWaits:
         if not found:
             raise NotFound(f"no wait {wait_id!r}; ended ones are kept for a day")
         return found[0]
+
+    def some(self, ids: Sequence[str]) -> list[WaitView]:
+        """Those of ``ids`` that are known, whatever has become of them."""
+        return self._read(ids)
 
     def _read(self, ids: Sequence[str]) -> list[WaitView]:
         pipeline = self._client.pipeline(transaction=False)

@@ -5,7 +5,7 @@ What cannot be read was written by another version of the code, which will send 
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -35,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     ``timeout_ms`` is the soft limit of the run that it starts, 0 for none; ``delay_ms`` is how long the message waits
     after it was sent, by the clocks of who sends and who receives: nothing may depend on that but comfort.
+    Of a hook ``subject`` is the task, and the event that it is told.
     """
 
     id: str
@@ -55,9 +56,17 @@ class Kinds(NamedTuple):
     replace: str = "replace"
     mail: str = "mail"
     parts: str = "parts"
+    hook: str = "hook"
 
 
 KINDS = Kinds()
+
+
+class Publisher(Protocol):
+    """Whatever turns outbox entries into messages."""
+
+    def publish(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Send each entry; answer those that the broker took."""
 
 
 def entries(answers: Iterable[bytes | None]) -> tuple[Entry, ...]:

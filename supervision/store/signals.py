@@ -6,7 +6,9 @@ import msgspec
 
 from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import NotFound, SignalAlreadySent
+from supervision.store.claims import news
 from supervision.store.connection import translated
+from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 from supervision.store.waits import LEASE_MS, SLICE, Claimed, handed
@@ -26,8 +28,9 @@ class Sent(NamedTuple):
 class Signals:
     """The store's side of signals."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, heard: Heard | None = None) -> None:
         self._scripts = scripts
+        self._heard = heard or Heard()
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
@@ -49,12 +52,18 @@ class Signals:
         if answer[0] == b"other":
             _, known, at, by, why = (part.decode() for part in answer)
             raise SignalAlreadySent(f"{name!r} {_STANDS[why].format(id=known, at=at, by=by or 'somebody')}")
-        return Sent(answer[0] == b"same", int(answer[1]), handed(answer[2:]))
+        sent = Sent(answer[0] == b"same", int(answer[1]), handed(answer[2:]))
+        if not sent.repeated:
+            self._heard.tell(Happened("signal", name, "", answer[0].decode(), signal_id, sender))
+        self._heard.tell(*news(sent.released))
+        return sent
 
     def release(self, name: str, *, claim: bool, most: int = SLICE) -> tuple[int, list[Claimed]]:
         """Release some of those who wait for a signal that stands; answers how many are left, and those released."""
         answer = self._scripts.run("release", self._first, [name, most, LEASE_MS if claim else 0])
-        return int(answer[0]), handed(answer[1:])
+        released = handed(answer[1:])
+        self._heard.tell(*news(released))
+        return int(answer[0]), released
 
     def releasing(self, most: int) -> list[str]:
         """Signals of which some who wait have not been released yet, the oldest first."""
@@ -84,10 +93,13 @@ class Signals:
 
     def payload(self, name: str) -> object:
         """What a signal that stands says; `NotFound` if none does."""
+        pipeline = self._scripts.client.pipeline(transaction=True)
+        pipeline.hmget(self._keys.signal(name), "payload", "until")
+        pipeline.time()
         with translated("signal"):
-            found: bytes | None = self._scripts.client.hget(self._keys.signal(name), "payload")  # type: ignore[assignment] # as above
-        if found is None:
-            raise NotFound(f"no signal {name!r} was sent, or it is a day beyond its time to live")
+            (found, until), (seconds, micros) = pipeline.execute()
+        if found is None or int(until) <= seconds * 1000 + micros // 1000:
+            raise NotFound(f"no signal {name!r} stands: none was sent, or its time to live is over")
         return msgspec.json.decode(found)
 
 

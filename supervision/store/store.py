@@ -4,8 +4,11 @@ from supervision.model import MAX_COUNT
 from supervision.store.actions import Actions
 from supervision.store.connection import connect
 from supervision.store.coordinators import Coordinators
+from supervision.store.dead_letters import DeadLetters
 from supervision.store.gathers import Gathers
+from supervision.store.happened import Heard
 from supervision.store.history import History
+from supervision.store.hooking import Hooking
 from supervision.store.keys import DEFAULT_NAMESPACE, Keys
 from supervision.store.mailboxes import Mailboxes
 from supervision.store.observations import Observations
@@ -35,13 +38,16 @@ class Store:
         self.orders = OrderBook(self.scripts, self.keys)
         self.outbox = Outbox(self.scripts, self.keys)
         self.history = History(self.scripts, self.keys)
+        self.hooking = Hooking(self.scripts, self.keys)
         self.registry = Registry(self.scripts, self.keys)
-        self.signals = Signals(self.scripts, self.keys)
+        self.heard = Heard()
+        self.signals = Signals(self.scripts, self.keys, self.heard)
         self.open_waits = OpenWaits(self.scripts, self.keys)
-        self.waits = Waits(self.scripts, self.keys)
-        self.gathers = Gathers(self.scripts, self.keys)
-        self.coordinators = Coordinators(self.scripts, self.keys)
+        self.waits = Waits(self.scripts, self.keys, self.heard)
+        self.gathers = Gathers(self.scripts, self.keys, self.heard)
+        self.coordinators = Coordinators(self.scripts, self.keys, self.heard)
         self.mailboxes = Mailboxes(self.scripts, self.keys)
+        self.dead_letters = DeadLetters(self.scripts, self.keys, self.open_waits, self.mailboxes)
 
     def close(self) -> None:
         """Close the connections; using the store again opens new ones."""

@@ -181,6 +181,9 @@ SWEEPS: Mapping[str, Sweep] = {
     ),
     "liveness": Sweep("coordinators that are late or died", False, _of(coordination_sweeps.liveness)),
     "mail": Sweep("mailboxes whose handler did not end, or that pause", False, _of(coordination_sweeps.mail)),
+    "hooks": Sweep(
+        "events that hooks in other processes have not been told yet", False, _of(coordination_sweeps.hooks)
+    ),
     "cleared": Sweep("waits, signals and coordinators of yesterday", True, _of(coordination_sweeps.cleared)),
 }
 """Sweeps by the name that beat and the command line use."""

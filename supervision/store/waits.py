@@ -1,16 +1,20 @@
 """Waits as stored: begun, ended, claimed and let go by one script each, whoever of several comes first."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import msgspec
 
-from supervision.coordination.waits import Node, Outcome, Terms, described, tree
+from supervision.coordination.waits import Terms, described, tree
 from supervision.documents import clipped
 from supervision.errors import InvalidWait, NotFound, Superseded
+from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news
 from supervision.store.connection import translated
+from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
+
+__all__ = ["LEASE_MS", "SLICE", "Claimed", "Leaf", "Stored", "Waits", "claimed", "handed", "to_store"]
 
 LEASE_MS = 30_000
 """How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
@@ -19,55 +23,13 @@ SLICE = 50
 """Waits that one script releases or expires: each takes some 30 µs of the store, so a slice stays far below 10 ms."""
 
 
-class Leaf(msgspec.Struct, frozen=True, array_like=True):
-    """One signal of a wait, as the scripts have it."""
-
-    signal: str
-    expects: str = ""
-    within_ms: int = 0
-
-
-class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wait's terms as the scripts read them; ``tree`` is absent for a single signal, ``leaves`` empty for a gather.
-
-    ``replacement`` is a signature as text, which no script looks into.
-    """
-
-    leaves: tuple[Leaf, ...]
-    told: str
-    tree: Any = None
-    owner: str | None = None
-    on_death: str = "fail"
-    replacement: str | None = None
-    carry: bool = False
-    on_timeout: dict[str, Any] | None = None
-    home: str = ""
-    parts: int = 0
-    fail_fast: bool = False
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A wait as whoever goes on with it got it: ``state`` received, or why there is nothing to go on with.
-
-    ``start`` counts those who have gone on with it, and is what they end their claim with; ``left`` are the seconds
-    that one still has which waits.
-    """
-
-    id: str
-    state: str
-    outcome: Outcome | None = None
-    stored: Stored | None = None
-    mail: str = ""
-    start: int = 0
-    left: float = 0.0
-
-
 class Waits:
     """The store's side of waits."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, heard: Heard | None = None) -> None:
         self._scripts = scripts
         self.keys = keys
+        self._heard = heard or Heard()
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
     def enter(  # noqa: PLR0913 # one wait; all but its id and terms are named
@@ -106,19 +68,30 @@ class Waits:
             ],
         )
         _refuse(answer[0].decode(), [part.decode() for part in answer[1:3]], answer, terms)
-        return claimed(wait_id, answer)
+        claim = claimed(wait_id, answer)
+        if claim.state == "waiting" and claim.news and terms:
+            self._heard.tell(Happened("wait", wait_id, "", "waiting", actor=terms.owner, on=described(terms.on)))
+        self._heard.tell(*news([claim]))
+        return claim
 
     def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:
         """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many."""
-        return int(self._scripts.run("processed", self._first, [part for each in ended for part in each]))
+        answer = self._scripts.run("processed", self._first, [part for each in ended for part in each])
+        theirs = [part.decode() for part in answer]
+        self._heard.tell(
+            *(Happened("wait", *each) for each in zip(theirs[::2], repeat("received"), theirs[1::2], strict=False))
+        )
+        return len(theirs) // 2
 
     def expire(self, *, claim: bool) -> list[Claimed]:
         """End those whose deadline has passed, `SLICE` at most."""
-        return handed(self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0]))
+        return self._handed(self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0]))
 
     def redeliver(self, most: int) -> list[Claimed]:
         """Those that have ended and nobody has gone on with in time; each is due again after a longer pause."""
-        return handed(self._scripts.run("redeliver", self._first, [most]))
+        again = handed(self._scripts.run("redeliver", self._first, [most]))
+        self._heard.tell(*(Happened("wait", each.id, "ended", "redelivered") for each in again))
+        return again
 
     def end(  # noqa: PLR0913 # who ends what, how and why
         self, wait_id: str, *, how: str, why: str, by: str, value: str = "", claim: bool = False
@@ -132,13 +105,25 @@ class Waits:
         answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease])
         if answer[0] != b"ended":
             raise NotFound(_over(wait_id, answer))
-        return handed(answer[1:])
+        self._heard.tell(Happened("order", wait_id, "waiting", how, why, by))
+        return self._handed(answer[1:])
+
+    def retry(self, wait_id: str, *, why: str, by: str, claim: bool = False) -> list[Claimed]:
+        """Make a wait deliverable again that was given up; `NotFound` if it is no dead letter."""
+        answer = self._scripts.run("retry", self._first, [wait_id, clipped(why), by, LEASE_MS if claim else 0])
+        if answer[0] == b"other":
+            raise NotFound(f"wait {wait_id!r} is no dead letter: it is {answer[1].decode()}")
+        if answer[0] != b"again":
+            raise NotFound(_over(wait_id, answer))
+        self._heard.tell(Happened("order", wait_id, "dead_letter", "retried", why, by))
+        return self._handed(answer[1:])
 
     def extend(self, wait_id: str, by_ms: int, *, why: str, by: str) -> int:
         """Move an open wait's deadline; answers where it is now. `NotFound` if it is over."""
         answer = self._scripts.run("extend", self._first, [wait_id, by_ms, clipped(why), by])
         if answer[0] != b"until":
             raise NotFound(_over(wait_id, answer))
+        self._heard.tell(Happened("order", wait_id, "waiting", "extended", why, by))
         return int(answer[1])
 
     def clear(self, most: int, keep_ms: int) -> tuple[int, int, int]:
@@ -154,6 +139,11 @@ class Waits:
         with translated("waits"):
             states = pipeline.execute()
         return [wait_id for wait_id, state in zip(wait_ids, states, strict=True) if state != b"waiting"]
+
+    def _handed(self, answer: Iterable[Sequence[bytes]]) -> list[Claimed]:
+        found = handed(answer)
+        self._heard.tell(*news(found))
+        return found
 
 
 def to_store(wait: Terms) -> Stored:
@@ -172,36 +162,6 @@ def to_store(wait: Terms) -> Stored:
     )
 
 
-def handed(answer: Iterable[Sequence[bytes]]) -> list[Claimed]:
-    """What a script has handed over to go on with."""
-    return [claimed(wait_id.decode(), rest) for wait_id, *rest in answer]
-
-
-def claimed(wait_id: str, answer: Sequence[bytes]) -> Claimed:
-    """A claim as `lua/prelude_claims.lua` answers it, or a message to send for one that was not claimed."""
-    state, *rest = (part.decode() if isinstance(part, bytes) else str(part) for part in answer)
-    if state == "ended":
-        return Claimed(wait_id, state, mail=rest[0])
-    if state == "waiting":
-        return Claimed(wait_id, state, left=int(rest[0]) / 1000)
-    if state not in {"received", "processed"}:
-        return Claimed(wait_id, state)
-    how, why, what, mail, start, value, *named = rest
-    payloads = {name: msgspec.json.decode(text) for name, text in zip(named[::2], named[1::2], strict=True)}
-    return Claimed(
-        wait_id,
-        state,
-        msgspec.convert({"how": how, "why": why, "payloads": payloads, "value": _json(value)}, Outcome),
-        msgspec.json.decode(what, type=Stored),
-        mail,
-        int(start),
-    )
-
-
-def _json(text: str) -> Any:
-    return msgspec.json.decode(text) if text else None
-
-
 def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Terms | None) -> None:
     if word == "unknown":
         raise NotFound(
@@ -218,21 +178,3 @@ def _over(wait_id: str, answer: Sequence[bytes]) -> str:
     if answer[0] == b"gone":
         return f"no wait {wait_id!r}; ended ones are kept for a day"
     return f"wait {wait_id!r} has ended already: {answer[1].decode()}"
-
-
-def leaves(stored: Stored) -> Mapping[int, Leaf]:
-    """The leaves by their numbers."""
-    return dict(enumerate(stored.leaves, 1))
-
-
-def node(stored: Stored) -> Node:
-    """What is waited for, as it was described."""
-    numbered = leaves(stored)
-
-    def made(part: Any) -> Node:
-        if isinstance(part, int):
-            leaf = numbered[part]
-            return Node(signal=leaf.signal, within=leaf.within_ms / 1000, expects=leaf.expects)
-        return Node(k=part[0], of=tuple(made(each) for each in part[1:]))
-
-    return made(stored.tree or 1)

@@ -8,24 +8,12 @@ Rules:
 - Moments are exported as timestamps of the store's clock, never as ages.
 """
 
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-Kind = Literal["counter", "gauge", "histogram"]
+from supervision.telemetry.coordination_families import COORDINATION
+from supervision.telemetry.family import WORKER_ID, Family
 
-WORKER_ID: Final = "worker_id"
-"""Optional wherever it stands; the plans fixed its name."""
-
-
-class Family(NamedTuple):
-    """One metric; ``buckets`` are the upper bounds of a histogram in seconds, as its script has them."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    meaning: str
-    source: str
-    buckets: tuple[str, ...] = ()
-
+__all__ = ["BY_NAME", "FAMILIES", "WORKER_ID", "Family"]
 
 _CHILD = ("supervisor", WORKER_ID)
 
@@ -229,6 +217,7 @@ FAMILIES: Final = (
         "messages for runs that were one too many, and ran nothing (supervisor is empty when the record is gone)",
         "start",
     ),
+    *COORDINATION,
 )
 
 BY_NAME: Final = {family.name: family for family in FAMILIES}

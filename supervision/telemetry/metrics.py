@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from supervision.circuit import Circuit, State
 from supervision.model import Phase
-from supervision.store.meters import Measured, Meters, SupervisorMeters
+from supervision.store.meters import Measured, Meters, SupervisorMeters, WaitMeters
+from supervision.telemetry.coordination_families import COORDINATORS
 from supervision.telemetry.families import BY_NAME, FAMILIES, WORKER_ID, Family
 
 OUTCOMES: Final = ("claimed", "busy", "duplicate")
@@ -90,6 +91,11 @@ def _summed(shown: Sequence[str], counts: Iterable[_Count]) -> _Values:
 
 def _zeros(family: Family, supervisors: Iterable[SupervisorMeters]) -> Iterator[_Count]:
     """A zero for whatever may still be counted: a rate can only see an increase of something that was there."""
+    if family.values or not family.labels:
+        yield from (({family.labels[0]: value}, 0.0) for value in family.values)
+        if not family.labels:
+            yield {}, 0.0
+        return
     for each in supervisors:
         known = {
             "supervisor": [each.declared.name],
@@ -121,7 +127,8 @@ def _counter(family: Family, shown: Sequence[str], values: _Values) -> Metric:
 def _histogram(family: Family, shown: Sequence[str], counts: Iterable[_Count]) -> Metric:
     metric = HistogramMetricFamily(family.name, family.meaning, labels=shown)
     found = _summed((*shown, "le", "sum"), counts)
-    for labels in sorted({key[:-2] for key in found}):
+    # Without labels there is one, from the start: a rate can only see an increase of something that was there.
+    for labels in sorted({key[:-2] for key in found} or ({()} if not shown else ())):
         total, buckets = 0.0, []
         for bound in (*family.buckets, "+Inf"):
             total += found.get((*labels, bound, ""), 0.0)
@@ -138,9 +145,20 @@ def _gauges(measured: Measured, round_trip_s: float) -> Mapping[str, _Values]:
     values["supervision_outbox_messages"][()] = measured.outbox
     for queue, depth in (measured.queues or {}).items():
         values["supervision_queue_messages"][(queue,)] = depth
+    _of_waits(measured.waits, values)
     for each in measured.supervisors:
         _of_one(each, values)
     return values
+
+
+def _of_waits(found: WaitMeters, values: Mapping[str, _Values]) -> None:
+    values["blocking_coordinators_total"][()] = found.open
+    values["supervision_waits_undelivered"][()] = found.undelivered
+    values["supervision_dead_letters"][()] = found.dead_letters
+    if found.oldest:
+        values["supervision_oldest_open_wait_timestamp_seconds"][()] = found.oldest / 1000
+    for state, number in zip(COORDINATORS, (found.living - found.late, found.late, found.ended), strict=True):
+        values["supervision_coordinators"][(state,)] = number
 
 
 def _of_circuit(name: str, circuit: Circuit, values: Mapping[str, _Values]) -> None:

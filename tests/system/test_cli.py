@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from celery_processes import CeleryProcess, ended
 from cli_plant import SECRET, Kept, Lamp, brought_up, plant
+from shells import SUPERVISION, Shell, rows
 from waiting import until
 
 from supervision import Supervisor
@@ -24,58 +25,10 @@ from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.store import Store
 
-SUPERVISION = Path(sys.executable).with_name("supervision")
 CELERY = Path(sys.executable).with_name("celery")
 LINE, RED, GREEN, DEAD, MOON = ("plant/line-1" + rest for rest in ("", "/red", "/green", "/dead", "/moon"))
 PASSWORD = "open-sesame-7"  # noqa: S105 # what must be printed nowhere
 HERE = Path(__file__).parent
-
-
-class Shell:
-    """Runs commands with the environment of one person."""
-
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.folder = folder
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SUPERVISION_", "CELERY_"))
-        }
-        mark = {name: value for name, value in os.environ.items() if name == "TEST_SESSION_OF_SUPERVISION"}
-        self.environment = {**inherited, **mark, "PYTHONUNBUFFERED": "1", **environment}
-
-    def run(self, *command: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(part) for part in command],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),  # type: ignore[call-overload]  # one of both
-        )
-
-    def __call__(self, *arguments: object, status: int = 0) -> str:
-        """What ``supervision`` prints; its error stream when it should fail."""
-        done = self.run(SUPERVISION, *arguments)
-        assert done.returncode == status, done
-        return done.stdout if status == 0 else done.stdout + done.stderr
-
-    def search_own_folder_first(self) -> None:
-        paths = [str(self.folder), self.environment.get("PYTHONPATH", "")]
-        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-
-    def json(self, *arguments: object, status: int = 0) -> dict[str, object]:
-        done = self.run(SUPERVISION, *arguments, "-o", "json")
-        assert done.returncode == status, done
-        found = json.loads(done.stdout)
-        assert next(iter(found)) == "version"
-        assert found["version"] == 1
-        assert isinstance(found, dict)
-        return found
-
-    def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        command = [str(part) for part in (SUPERVISION, *arguments)]
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
@@ -93,10 +46,6 @@ def shell(runtime: Runtime, valkey_server: EmbeddedStore, tmp_path: Path) -> She
     """A shell that has the store in its environment."""
     namespace = runtime.store.keys.namespace
     return Shell(tmp_path, SUPERVISION_STORE_URL=valkey_server.url, SUPERVISION_NAMESPACE=namespace)
-
-
-def rows(text: str) -> list[list[str]]:
-    return [line.split() for line in text.splitlines()]
 
 
 # --- output

@@ -35,6 +35,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaitingSystem]:
         "SUPERVISION_IMPORTS": "faults_installed,waiting_tasks",
         "FAULT_FOLDER": str(folder),
         "FAULT_KILLS": "child",
+        "SUPERVISION_HOOKS": "blocking_started=user.hooked",
         **HASTY,
     }
     with running(folder, **environment) as found:
@@ -110,6 +111,29 @@ def through_an_operator(script: str) -> Callable[[WaitingSystem, str], Callable[
     return provoke
 
 
+def through_a_dead_letter(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """What follows was started again and again by somebody who never ended it; then a person has it tried again."""
+    chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    wait_id = system.client.waits(signal=tag)[0].id
+    with Client(system.server.url, broker="redis://127.0.0.1:1/0") as mute:
+        mute.send(tag, 1)
+        store = mute._store
+        while store.waits.enter(wait_id, None, resumed=True).state != "dead_letter":
+            store.client.hset(store.keys.wait(wait_id), "lease", 0)
+    asked(system, "retry", wait_id)
+    asked(system, "retry", wait_id)
+    return lambda: noted(system, tag, f"{tag}:1") and not system.client.dead_letters()
+
+
+def through_a_hook(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A wait that begins, which a task is told of."""
+    wait_for(tag, app=system.app, timeout=120).apply_async()
+    until(lambda: system.client.waits(signal=tag), lambda: f"{tag} to wait: {system.story()}")
+    wait_id = system.client.waits(signal=tag)[0].id
+    return lambda: f"hooked:{wait_id}" in system.notes()
+
+
 ASK = """
 import sys, faults_installed
 from supervision.client import Client
@@ -119,6 +143,8 @@ with Client(url) as client:
     try:
         if script == "cancel":
             client.release(wait, "by hand", by="test", reason="now")
+        elif script == "retry":
+            client.retry(wait, by="test", reason="again")
         else:
             client.extend(wait, 60, by="test", reason="more")
     except NotFound as error:
@@ -236,6 +262,9 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "expire": through_a_timeout,
     "redeliver": through_a_redelivery,
     "cancel": through_an_operator("cancel"),
+    "hooked": through_a_hook,
+    "publish hook": through_a_hook,
+    "retry": through_a_dead_letter,
     "extend": through_an_operator("extend"),
     "register": through_a_task,
     "beat": through_a_task,

@@ -29,6 +29,11 @@ def failed(_request, error, _traceback):
     noted(f"failed:{type(error).__name__}")
 
 
+@shared_task(name="user.hooked", acks_late=True)
+def hooked(subject, **_event):
+    noted(f"hooked:{subject}")
+
+
 @shared_task(name="user.send", ignore_result=False, acks_late=True)
 def sends(name, payload=None, id=None):  # noqa: A002 # as `send` has it
     return str(send(name, payload, id=id).id)

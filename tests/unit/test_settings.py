@@ -21,14 +21,24 @@ def test_without_configuration_the_defaults_hold() -> None:
     fields = (
         *("store_url", "namespace", "imports", "metrics_per_child", "log_format"),
         *("max_actions", "shutdown_timeout", "heartbeat", "heartbeat_warning", "heartbeat_critical", "heartbeat_dead"),
+        "hooks",
     )
-    defaults = (DEFAULT_STORE_URL, "supervision", (), False, "json", 1000, 5.0, 5.0, 15.0, 30.0, 60.0)
+    defaults = (DEFAULT_STORE_URL, "supervision", (), False, "json", 1000, 5.0, 5.0, 15.0, 30.0, 60.0, {})
     assert read({}, {}) == Settings(*defaults, origin=dict.fromkeys(fields, "default"))
 
 
 def test_times_of_liveness_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(InvalidDeclaration, match=r"heartbeat=20, warning=15, .* for example 5, 15, 30, 60"):
         read({"supervision_heartbeat": 20}, {})
+
+
+def test_hooks_are_known_by_their_names_and_call_tasks() -> None:
+    assert read({"supervision_hooks": {"circuit_opened": "my.page"}}, {}).hooks == {"circuit_opened": "my.page"}
+    environment = {"SUPERVISION_HOOKS": "circuit_opened=my.page, coordinator_died = my.mourn,"}
+    assert read({}, environment).hooks == {"circuit_opened": "my.page", "coordinator_died": "my.mourn"}
+    for wrong in ({"circuit_open": "my.page"}, {"circuit_opened": ""}, {"circuit_opened": 7}, "circuit_opened", 7):
+        with pytest.raises(InvalidDeclaration, match="hooks are blocking_started, signal_received"):
+            read({"supervision_hooks": wrong}, {})
 
 
 def test_a_number_can_be_set_in_the_environment() -> None:
@@ -74,6 +84,7 @@ def test_each_value_finds_its_own_place() -> None:
         "max_actions": "default",
         "shutdown_timeout": "default",
         **dict.fromkeys(("heartbeat", "heartbeat_warning", "heartbeat_critical", "heartbeat_dead"), "default"),
+        "hooks": "default",
     }
 
 

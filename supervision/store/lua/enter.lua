@@ -1,4 +1,4 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
@@ -6,7 +6,9 @@ local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait
 if ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation') ~= ARGV[6] then
   return {'superseded', terms.owner}
 end
-local function still_waiting() return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now)} end
+local function still_waiting(began)
+  return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now), began}
+end
 
 local state = redis.call('HGET', at_wait, 'state')
 -- A process that comes back goes on with the wait it had; one that has had its answer waits anew.
@@ -65,5 +67,5 @@ if terms.parts then
 end
 wait_event(id, '', 'waiting', terms.told, terms.owner)
 begin(id, wait, terms)
-if wait.state == 'waiting' then return still_waiting() end
+if wait.state == 'waiting' then return still_waiting('began') end
 return claim(id, lease)

@@ -1,16 +1,23 @@
--- judge(outbox, entries, events, counters; most, skipped, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {how many were late, coordinator that died...}
+-- judge(outbox, entries, events, counters; most, skipped, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {how many were late, {coordinator that died, expected, why...}, {coordinator, health before, after...}}
 -- with waits
 local warning, critical, dead, every = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 redis.call('SET', key('every'), ARGV[6]) -- who registers is told how often to beat, whatever it is configured with
-local slot, died = text(math.floor(now / every)), {0}
+local slot, died = text(math.floor(now / every)), {}
+local moved = {}
 
-local function dies(id, known, why) if end_coordinator(id, known, 'dead', why, 'liveness') then died[#died + 1] = id end end
+local function append(list, ...) for _, each in ipairs({...}) do list[#list + 1] = each end end
+
+local function dies(id, known, why)
+  local ended, expected = end_coordinator(id, known, 'dead', why, 'liveness')
+  if ended then append(died, id, expected and '1' or '0', why) end
+end
 
 local function health_is(id, known, health)
   if (known.health or 'healthy') == health then return end
   redis.call('HSET', key('coordinator', id), 'health', health)
   if health == 'healthy' then redis.call('SREM', key('late'), id) else redis.call('SADD', key('late'), id) end
   if not known.health or known.health == 'healthy' then count(counters, 'heartbeat_failures_total') end
+  append(moved, id, known.health or 'healthy', health)
   coordinator_event(id, known.health or 'healthy', health, 'judged by its last heartbeat', 'liveness')
 end
 
@@ -32,9 +39,8 @@ for _, id in ipairs(redis.call('SMEMBERS', key('late'))) do
   if now - beat < warning then health_is(id, hash(key('coordinator', id)), 'healthy') end
 end
 local late = redis.call('ZRANGEBYSCORE', beats, '-inf', text(now - warning), 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[1])
-died[1] = #late / 2
 for i = 1, #late, 2 do judged(late[i], late[i + 1]) end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', moving, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
   dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time')
 end
-return died
+return {#late / 2, died, moved}

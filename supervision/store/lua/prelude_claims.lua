@@ -40,7 +40,8 @@ local function first_claim(id, wait, terms)
 end
 
 -- Claims the outcome of a wait for `lease_ms`. Answers {received, how, why, what, mail, start, value or '', name, payload...},
--- or the state that it is in when there is nothing to go on with: {waiting|busy|processed|dead_letter|gone, how, why, what}.
+-- or the state that it is in when there is nothing to go on with: {waiting|busy|processed|dead_letter|gone, how, why, what};
+-- given_up is a dead letter from now on.
 local function claim(id, lease_ms)
   local at_wait = key('wait', id)
   local wait = hash(at_wait)
@@ -51,13 +52,13 @@ local function claim(id, lease_ms)
   end
   if wait.state == 'received' and tonumber(wait.lease) > now then return {'busy'} end
   local start, terms = redis.call('HINCRBY', at_wait, 'started', 1), terms_of(wait)
-  if start > MOST_STARTS then
+  if start - (tonumber(wait.forgiven) or 0) > MOST_STARTS then
     redis.call('HSET', at_wait, 'state', 'dead_letter')
     redis.call('ZREM', undelivered, id)
     redis.call('ZADD', key('dead_letters'), text(now), 'wait:' .. id)
     count(counters, 'supervision_dead_letters_total|of=wait')
     wait_event(id, wait.state, 'dead_letter', 'what follows it was started ' .. MOST_STARTS .. ' times and never ended')
-    return {'dead_letter', wait.how, wait.why, wait.what}
+    return {'given_up', wait.how, wait.why, wait.what}
   end
   redis.call('HSET', at_wait, 'state', 'received', 'lease', text(now + lease_ms))
   if not wait.channel then redis.call('ZADD', undelivered, text(now + lease_ms), id) end

@@ -6,16 +6,17 @@ local function coordinator_event(id, before, after, why, actor)
     'actor', actor or ''})
 end
 
--- Those who expect it are told by `mourn`, in slices: there may be many.
+-- Those who expect it are told by `mourn`, in slices: there may be many. Answers whether there are any.
 local function leave_behind(id)
   local expecting, mourners = key('expecting', id), key('mourners', id)
-  if redis.call('EXISTS', expecting) == 0 then return end
+  if redis.call('EXISTS', expecting) == 0 then return false end
   redis.call('SUNIONSTORE', mourners, mourners, expecting)
   redis.call('DEL', expecting)
   redis.call('ZADD', key('mourning'), text(now), id)
+  return true
 end
 
--- Ends a coordinator that has not ended; answers whether it was this call that did.
+-- Ends a coordinator that has not ended; answers whether it was this call that did, and whether somebody expects it.
 local function end_coordinator(id, known, state, why, actor)
   if not known.state or known.state == 'dead' or known.state == 'complete' or known.state == 'failed' then return false end
   redis.call('HSET', key('coordinator', id), 'state', state, 'why', why, 'ended', text(now))
@@ -26,6 +27,5 @@ local function end_coordinator(id, known, state, why, actor)
   redis.call('ZADD', key('coordinators'), text(now + 86400000), id)
   coordinator_event(id, known.state, state, why, actor)
   count(counters, 'supervision_coordinators_ended_total|how=' .. state)
-  if state ~= 'complete' then leave_behind(id) end
-  return true
+  return true, state ~= 'complete' and leave_behind(id)
 end

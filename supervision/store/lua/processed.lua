@@ -1,11 +1,12 @@
--- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> how many of these runs were still theirs to end
+-- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> {id, state...} of these runs that were still theirs to end
 -- with waits
-local theirs = 0
+local theirs = {}
 for i = 1, #ARGV, 3 do
   local id, start, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local wait = hash(key('wait', id))
   if wait.state == 'received' and wait.started == start then
-    theirs = theirs + 1
+    theirs[#theirs + 1] = id
+    theirs[#theirs + 1] = state
     redis.call('HSET', key('wait', id), 'state', 'processed')
     redis.call('HDEL', key('wait', id), 'mail')
     redis.call('UNLINK', key('results', id))

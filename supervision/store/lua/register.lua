@@ -1,4 +1,4 @@
--- register(outbox, entries, events, counters; id, kind, process, host, doing, parent, progress_ms) -> {incarnation, every_ms or '' before the first judgement}
+-- register(outbox, entries, events, counters; id, kind, process, host, doing, parent, progress_ms) -> {incarnation, state of whoever had the name, every_ms or '' before the first judgement}
 -- with waits
 local id, process, progress_ms = ARGV[1], ARGV[3], tonumber(ARGV[7])
 local at_coordinator = key('coordinator', id)
@@ -14,4 +14,4 @@ redis.call('SADD', key('process', process), id)
 redis.call('SREM', key('late'), id)
 if progress_ms > 0 then redis.call('ZADD', moving, text(now + progress_ms), id) else redis.call('ZREM', moving, id) end
 coordinator_event(id, known.state or '', 'registered', known.state == 'dead' and 'it was dead and came back' or ARGV[2], process)
-return {incarnation, redis.call('GET', key('every')) or ''}
+return {incarnation, known.state or '', redis.call('GET', key('every')) or ''}

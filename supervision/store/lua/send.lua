@@ -1,4 +1,4 @@
--- send(outbox, entries, events, counters; name, id, payload, sender, ttl_ms, replace, channel, most, lease_ms) -> {sent|same, left, {wait, ...}...} | {other, id, at, sender, why}
+-- send(outbox, entries, events, counters; name, id, payload, sender, ttl_ms, replace, channel, most, lease_ms) -> {sent|replaced|same, left, {wait, ...}...} | {other, id, at, sender, why}
 -- with waits
 local name, id, payload, sender, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local at_signal = key('signal', name)
@@ -27,7 +27,8 @@ count(counters, 'supervision_signals_sent_total')
 event(events, 0, {'kind', 'signal', 'subject', name, 'before', stands and 'sent' or '', 'after', stands and 'replaced' or 'sent',
   'reason', id, 'attempt', '0', 'actor', sender})
 
-if redis.call('EXISTS', key('waiters', name)) == 0 then return {'sent', 0} end
+local done = stands and 'replaced' or 'sent'
+if redis.call('EXISTS', key('waiters', name)) == 0 then return {done, 0} end
 redis.call('ZADD', key('releasing'), text(now), name)
 local found, left = release_some(name, tonumber(ARGV[8]))
-return {'sent', left, unpack(handed(found, tonumber(ARGV[9])))}
+return {done, left, unpack(handed(found, tonumber(ARGV[9])))}
