@@ -8,7 +8,6 @@
 import itertools
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from required import required
 from waiting import until
 
 from supervision.server import EmbeddedStore
@@ -74,14 +74,6 @@ def _marked_processes() -> list[psutil.Process]:
             if process.pid != os.getpid() and process.environ().get(SESSION_MARK) == mark:
                 found.append(process)
     return found
-
-
-def required(program: str, package: str) -> Path:
-    """Where ``program`` is, or a failure that names the Debian ``package`` with it."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.fail(f"{program} is not on PATH; tests marked `servers` need it: apt-get install {package}")
-    return Path(found)
 
 
 @pytest.fixture(scope="session")

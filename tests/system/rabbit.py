@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 from celery_processes import free_port, until
-from conftest import required
+from required import required
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The server itself: what stands on PATH wants to be another user."""
