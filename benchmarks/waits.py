@@ -12,6 +12,7 @@ written.
 import resource
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Self
@@ -67,6 +68,7 @@ def _knowing(stage: Stage) -> Celery:
     """An app that can go on with waits itself, as a worker of ours or whoever imports `tasks` has."""
     from tasks import app  # noqa: PLC0415 # reads its addresses when it is imported
 
+    app.loader.import_default_modules()
     app.conf.update(
         broker_url=stage.server.url, result_backend=stage.server.url, supervision_store_url=stage.server.url
     )
@@ -92,7 +94,7 @@ def _releases(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     for number in (FEW, FEW if quick else MANY):
         rounds = 1 if number == MANY else 3
         took = [
-            (_empty_tasks(stage, app, number), _release(stage, app, number, f"{number}/{i}")) for i in range(rounds)
+            (_empty_tasks(stage, app, number), _release(stage, app, number, uuid.uuid4().hex)) for _ in range(rounds)
         ]
         bare, released = (list(each) for each in zip(*took, strict=True))
         raw = Figure(f"release, {number} empty Celery tasks with results", "ms", bare)
