@@ -54,9 +54,14 @@ class Settings:
         return Patience(self.heartbeat, self.heartbeat_warning, self.heartbeat_critical, self.heartbeat_dead)
 
 
-def read(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in ``conf`` and ``environ``; the environment wins. Raises `InvalidDeclaration`."""
-    found = {field: _found(field, conf, environ) for field in _FIELDS}
+def read(
+    conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ, *, conf_name: str = "celeryconfig"
+) -> Settings:
+    """The settings in ``conf``, called ``conf_name`` where it is an origin, and ``environ``; the environment wins.
+
+    Raises `InvalidDeclaration`.
+    """
+    found = {field: _found(field, conf, environ, conf_name) for field in _FIELDS}
     values = {field: _FIELDS[field][0](key, value) for field, (key, value, _) in found.items()}
     configured = Settings(**values, origin={field: origin for field, (_, _, origin) in found.items()})
     _ = configured.patience  # refuses what contradicts itself now, not when the first one falls silent
@@ -65,17 +70,17 @@ def read(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Se
 
 def value(field: str, conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Any:
     """One field of `Settings` alone, for those who need it before all others can be read."""
-    key, found, _ = _found(field, conf, environ)
+    key, found, _ = _found(field, conf, environ, "")
     return _FIELDS[field][0](key, found)
 
 
-def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, object, str]:
+def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str], conf_name: str) -> tuple[str, object, str]:
     """The key to name in a refusal, the raw value, and where it came from."""
     variable, setting = f"SUPERVISION_{field.upper()}", f"supervision_{field}"
     if variable in environ:
         return variable, environ[variable], f"environment {variable}"
     if conf.get(setting) is not None:
-        return setting, conf[setting], f"celeryconfig {setting}"
+        return setting, conf[setting], f"{conf_name} {setting}"
     return setting, _FIELDS[field][1], "default"
 
 

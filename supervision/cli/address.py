@@ -102,7 +102,7 @@ def _found(ctx: click.Context) -> Address:
     if store is not None:
         # For the Celery configuration, too, which is read below: it makes broker and results of this address.
         os.environ[VARIABLE] = store
-    read = settings.read(configuration(ctx))
+    read = settings.read(configuration(ctx), conf_name=conf_name(ctx))
     remember(read.store_url)
     # A demo's processes ignore what their surroundings say about the namespace.
     default = (DEFAULT_NAMESPACE, origin) if origin == FROM_DEMO and store else None
@@ -132,6 +132,12 @@ def configuration(ctx: click.Context) -> Mapping[str, Any]:
         raise
     except Exception as error:  # the user's code may raise anything
         raise InvalidDeclaration(f"celeryconfig cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def conf_name(ctx: click.Context) -> str:
+    """What `configuration` is called where it is an origin: `celery -A` has loaded an app, from wherever it has it."""
+    loaded = app(ctx)
+    return f"app {loaded.main or 'of celery -A'}" if loaded else "celeryconfig"
 
 
 @contextmanager

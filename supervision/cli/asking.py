@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import click
 
 from supervision.cli.exits import CONDITION_FAILED, UNREACHABLE, USAGE, Refusal
+from supervision.cli.printing import moment as when
 from supervision.cli.printing import say, say_json
 from supervision.errors import Conflict, InvalidDocument, StoreUnavailable
+from supervision.order_terms import LONGEST_PAUSE_S
 
 if TYPE_CHECKING:
     from supervision.client import Client
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+_LONGEST_MS: Final = round(LONGEST_PAUSE_S * 1000)
+_TOO_LONG: Final = f"at most {LONGEST_PAUSE_S // 86_400}d"
 
 
 def who_options(command: _Command) -> _Command:
@@ -48,11 +54,13 @@ def end_options(command: _Command) -> _Command:
     return lasting(until(command))
 
 
-def end(command: str, lasting: str | None, until: str | None) -> End:
-    """The one end that is given, or a refusal that shows ``command`` with one."""
+def end(command: str, lasting: str | None, until: str | None, now: Callable[[], int]) -> End:
+    """The one end that is given, or a refusal that shows ``command`` with one; ``now`` asks the store's clock."""
     if lasting is not None and until is None:
         if (found := duration_ms(lasting)) is None:
             raise _no_end(f"--for {lasting}: needs a number and one of s, m, h, d", command)
+        if not 0 < found <= _LONGEST_MS:
+            raise _no_end(f"--for {lasting}: {_TOO_LONG if found else 'at least 1s'}", command)
         return End(None, found / 1000)
     if until is None or lasting is not None:
         raise _no_end("it needs one end, --for or --until", command)
@@ -60,7 +68,11 @@ def end(command: str, lasting: str | None, until: str | None) -> End:
         moment = datetime.fromisoformat(until)
     except ValueError as error:
         raise _no_end(f"--until {until}: needs a moment in UTC, as 2026-05-01T18:00:00Z", command) from error
-    return End(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000), None)
+    ends = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    if not 0 < ends - (clock := now()) <= _LONGEST_MS:
+        wrong = f"{_TOO_LONG} ahead" if ends > clock else "it is past"
+        raise _no_end(f"--until {until}: {wrong}; the store's clock says {when(clock)}", command)
+    return End(ends, None)
 
 
 def _no_end(what: str, command: str) -> Refusal:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import click
 
 from supervision import settings
-from supervision.cli.address import address, configuration, store_options
+from supervision.cli.address import address, conf_name, configuration, store_options
 from supervision.cli.masking import masked, remember
 from supervision.cli.printing import Column, output_option, say_json, say_table
 
@@ -40,15 +40,15 @@ def command(ctx: click.Context, output: str) -> None:
 
 
 def _values(ctx: click.Context) -> Iterator[Value]:
-    found, conf = address(ctx), configuration(ctx)
+    found, conf, named = address(ctx), configuration(ctx), conf_name(ctx)
     used = {"store_url": (found.url, found.url_origin), "namespace": (found.namespace, found.namespace_origin)}
-    read = settings.read(conf)
+    read = settings.read(conf, conf_name=named)
     for field in fields(read):
         if field.name != "origin":
             value, origin = used.get(field.name, (getattr(read, field.name), read.origin[field.name]))
             yield Value(f"supervision_{field.name}", _text(value), origin)
     for name in ("broker_url", "result_backend"):
-        yield Value(name, _text(conf.get(name)), f"celeryconfig {name}" if conf.get(name) else "not set")
+        yield Value(name, _text(conf.get(name)), f"{named} {name}" if conf.get(name) else "not set")
 
 
 def _text(value: object) -> str:

@@ -49,4 +49,11 @@ class Refusal(click.ClickException):
 def refused(error: SupervisionError) -> Refusal:
     """``error`` as the end of a command."""
     _, status, next_command = next(row for row in _STATUS if isinstance(error, row[0]))
-    return Refusal(str(error), status, next_command)
+    return Refusal(str(error), status, _unhidden(next_command, str(error)))
+
+
+def _unhidden(next_command: str, message: str) -> str:
+    """`config` shows every setting, unless one of them is what is wrong: it needs them all, too."""
+    if "celeryconfig cannot be loaded" in message:
+        return "python -c 'import celeryconfig'"
+    return "env | grep SUPERVISION_" if message.startswith("SUPERVISION_") else next_command

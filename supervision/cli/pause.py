@@ -32,7 +32,7 @@ def command(  # noqa: PLR0913 # click hands in every option
 
     Checks and circuit go on, restarts by hand too.
     """
-    ending = end(f"supervision pause {path}", lasting, until)
+    ending = end(f"supervision pause {path}", lasting, until, client(ctx).now)
     request_id = request_id or uuid.uuid4().hex[:12]
     given = f"--for {lasting}" if lasting else f"--until {until}"
     with answered(path, f"supervision pause {path} {given} --request-id {request_id}"):

@@ -13,6 +13,10 @@ MOST_ERROR: Final = 120
 """Characters of an error in a table; `supervision describe` has all of it."""
 
 
+FORCED: Final = "forced open by"
+"""How the reason of a circuit that people opened begins."""
+
+
 class Row(NamedTuple):
     """What the columns show; ``seen`` is how long ago: the last look at a child, the last tick of a supervisor."""
 
@@ -98,13 +102,14 @@ def _silence(seen: "SupervisorView") -> list[str]:
     since = seen.last_tick_age_ms
     if since is None or since <= TICKS_MISSED * seen.interval_ms:
         return []
-    return [Counting(f"no tick for {age(since)}: is a worker of supervision.ticks alive?")]
+    return [Counting(f"no tick for {age(since)}: are beat and a worker of supervision.ticks alive?")]
 
 
 def _orders(seen: "SupervisorView") -> list[str]:
     mode = [] if seen.mode == "act" else [f"mode {seen.mode}"]
     silenced = [f"silenced until {moment(seen.silenced_until)}"] if seen.silenced_until else []
-    forced = [f"forced open by {seen.forced_by}"] if seen.forced_by else []
+    told = seen.reason.startswith(FORCED)  # by the circuit, which has heard the order
+    forced = [f"{FORCED} {seen.forced_by}"] if seen.forced_by and not told else []
     suspected = [f"store or network suspected since {moment(seen.suspected_since)}"] if seen.suspected_since else []
     return [*mode, *_disabled(seen), *_paused(seen), *silenced, *forced, *suspected]
 
@@ -125,9 +130,19 @@ def circuit_sentence(seen: "SupervisorView") -> str:
         return "no tick yet"
     if seen.circuit == "closed":
         return f"checks: {', '.join(seen.checks) or 'none'}"
-    used = f"{seen.attempts} of {seen.max_attempts} attempts used"
-    due = f", next in {age(seen.next_attempt_at - seen.at)}" if seen.next_attempt_at > seen.at else ""
-    return f"{seen.check}: {seen.reason}; {used}{due}"
+    due = f"next in {age(seen.next_attempt_at - seen.at)}" if seen.next_attempt_at > seen.at else ""
+    what = f"{seen.check}: {seen.reason}" if seen.check else seen.reason
+    tries = ", ".join(filter(None, (_used(seen), due)))
+    return f"{what}; {tries}" if tries else what
+
+
+def _used(seen: "SupervisorView") -> str:
+    """What was tried, where that is what the circuit goes by: nothing is while it is forced open.
+
+    It escalates also by restarts of earlier incidents within its window, of which this number says nothing.
+    """
+    uncounted = seen.circuit == "escalated" and seen.attempts < seen.max_attempts
+    return "" if seen.forced_by or uncounted else f"{seen.attempts} of {seen.max_attempts} attempts used"
 
 
 def child_row(seen: "ChildView") -> Row:

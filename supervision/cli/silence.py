@@ -40,7 +40,7 @@ def command(  # noqa: PLR0913 # click hands in every option
             was_silenced = client(ctx).end_silence(path, by=by, reason=reason)
         say_order(path, output, "no longer silenced" if was_silenced else "was not silenced", silenced_until=0)
         return
-    ending = end(again, lasting, until)
+    ending = end(again, lasting, until, client(ctx).now)
     request_id = request_id or uuid.uuid4().hex[:12]
     given = f"--for {lasting}" if lasting else f"--until {until}"
     with answered(path, f"{again} {given} --request-id {request_id}"):

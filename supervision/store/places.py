@@ -48,7 +48,7 @@ def _children(declared: Mapping[str, DeclaredSupervisor]) -> list[str]:
 
 
 def _refusal(what: str, path: str, known: Iterable[str]) -> str:
-    paths = list(known)
+    paths = list(dict.fromkeys(known))  # a supervisor below another one is a child, too
     if not paths:
         return f"no {what} {path!r}: nothing is declared here yet; a worker declares what its modules contain"
     close = difflib.get_close_matches(path, paths, n=_CLOSE, cutoff=0.5)

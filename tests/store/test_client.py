@@ -8,9 +8,22 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
-from lamps import Post, counter, equally_warm, expire_lease, forget_slot, make_due, plant, seen, set_control, sight
+from lamps import (
+    Lamp,
+    Post,
+    counter,
+    equally_warm,
+    expire_lease,
+    forget_slot,
+    make_due,
+    plant,
+    seen,
+    set_control,
+    sight,
+)
 from waiting import until
 
+from supervision import Supervisor
 from supervision.client import ChildDescription, ChildView, Client, SupervisorDescription, SupervisorView
 from supervision.errors import Conflict, InvalidDeclaration, NotFound, StoreUnavailable
 from supervision.ports import free_ports
@@ -161,6 +174,14 @@ def test_get_finds_supervisors_and_children_and_lists_what_there_is_otherwise(cl
     for path in ("", "/", "plant/", "lamp-0", "plant/lamp-0/", "*"):
         with pytest.raises(NotFound, match="no supervisor or child"):
             client.get(path)
+
+
+def test_a_supervisor_below_another_one_is_listed_once(client: Client, store: Store) -> None:
+    for each in Supervisor("hall", [Supervisor("top", [Lamp("a")])]).tree():
+        store.registry.declare(each)
+    with pytest.raises(NotFound) as refusal:
+        client.get("hall/*")
+    assert str(refusal.value).count("hall/top,") == 1
 
 
 def test_a_long_list_of_what_there_is_is_cut(client: Client, store: Store) -> None:
