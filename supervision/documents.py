@@ -13,6 +13,7 @@ import msgspec
 
 from supervision.contained import fault
 from supervision.errors import InvalidDeclaration, InvalidDocument
+from supervision.fitting import fields_of, unknown_fields
 from supervision.model import shown
 
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -76,6 +77,15 @@ def decode(data: bytes, expected: type, what: str) -> Any:
         return msgspec.json.decode(data, type=expected)
     except BaseException as error:  # noqa: BLE001 # a user's __post_init__ may raise anything
         raise InvalidDocument(f"{what}: it is not a {expected.__name__} ({_unquoted(fault(error))})") from None
+
+
+def decode_desired(data: bytes, expected: type, what: str) -> Any:
+    """As `decode`, and `InvalidDocument` where ``data`` has a field that is not ``expected``'s: it may be misspelt."""
+    found = decode(data, expected, what)
+    fields = fields_of(expected)
+    if fields is not None and (wrong := unknown_fields(msgspec.json.decode(data, type=dict[str, msgspec.Raw]), fields)):
+        raise InvalidDocument(clipped(f"{what}: {wrong}"))
+    return found
 
 
 _NO_VALUE = (

@@ -79,17 +79,28 @@ def broken(view: View, evaluations: list[Evaluation]) -> tuple[str, ...]:
 def told_broken(view: View, evaluations: list[Evaluation]) -> list[Event]:
     """One record when something breaks: it decides nothing from then on, and nobody would notice."""
     wrong = [(seen.check.name, seen.verdict.reason) for seen in evaluations if isinstance(seen.verdict, Broken)]
-    told = (*wrong, *_wrong_otherwise(view))
-    return [Event("check_broken", view.supervisor.path, why) for name, why in told if name not in view.circuit.broken]
+    told = [(name, Event("check_broken", view.supervisor.path, why)) for name, why in wrong]
+    return [event for name, event in (*told, *_wrong_otherwise(view)) if name not in view.circuit.broken]
 
 
-def _wrong_otherwise(view: View) -> list[tuple[str, str]]:
+def refused_document(revision: int) -> str:
+    """The name under which a supervisor's document that its code cannot read stands among what is broken."""
+    return f"desired document {revision}"
+
+
+def _wrong_otherwise(view: View) -> list[tuple[str, Event]]:
+    path, roster = view.supervisor.path, view.roster
     unreadable = [seen for seen in view.children.values() if seen.unreadable]
-    wrong = [(DYNAMIC, f"the function of dynamic children: {view.roster.error}")] * bool(view.roster.error)
+    wrong: list[tuple[str, Event]] = []
+    if roster.error:
+        wrong.append((DYNAMIC, Event("check_broken", path, f"the function of dynamic children: {roster.error}")))
+    if roster.misfit:
+        told = Event("desired", path, roster.misfit, str(roster.revision), "refused")
+        wrong.append((refused_document(roster.revision), told))
     if unreadable:
         names = ", ".join(seen.child.name for seen in unreadable[:_MOST_NAMES])
         why = f"{len(unreadable)} children were written by other code and are left alone ({names}): "
-        wrong.append((UNREADABLE, f"{why}{unreadable[0].unreadable}"))
+        wrong.append((UNREADABLE, Event("check_broken", path, f"{why}{unreadable[0].unreadable}")))
     return wrong
 
 

@@ -8,7 +8,7 @@ from it again, those that are leaving among them, from the document that last wa
 - A name that is wanted for something of another kind is free for it when the member that has it has left.
 - A member that the code here does not make is left alone: another version of the code may be at work, which knows it.
   When no version has made it for long, and its document is not the one in force, it is forgotten (`registry.prune`).
-- A function that raises or answers nonsense has no opinion; that is told once.
+- A function that raises or answers nonsense has no opinion, nor has a document that it cannot read; that is told once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from supervision import documents
 from supervision.child import Child
 from supervision.contained import asked, fault
 from supervision.derive import QUARANTINE_WINDOW_MS, quarantined
-from supervision.errors import InvalidDeclaration
+from supervision.errors import InvalidDocument
 from supervision.model import ChildRecord, Event, Phase
 from supervision.orders import Mode
 from supervision.supervisor import Supervisor
@@ -51,6 +51,7 @@ class Maker:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._made: dict[str, tuple[Mapping[str, Child] | None, str]] = {}
+        self._checked = ("", "")
 
     def made(self, document: str) -> tuple[Mapping[str, Child] | None, str]:
         """The children that ``document`` wants (None for no opinion), and what was wrong, if anything."""
@@ -60,6 +61,24 @@ class Maker:
                 del self._made[next(iter(self._made))]
             self._made[name] = self._make(document)
         return self._made[name]
+
+    def misfit(self, document: str) -> str:
+        """Why ``document`` does not fit the code, empty when it does.
+
+        Only the one in force is asked about: what older ones have made goes on, whatever fields they have too many.
+        """
+        name = source(document)
+        if self._checked[0] != name:
+            self._checked = name, self._misfit(document)
+        return self._checked[1]
+
+    def _misfit(self, document: str) -> str:
+        above = self._supervisor
+        try:
+            documents.decode_desired(document.encode(), above.Desired, f"{above.path}: desired")
+        except InvalidDocument as error:
+            return documents.clipped(str(error))
+        return ""
 
     def _make(self, document: str) -> tuple[Mapping[str, Child] | None, str]:
         above = self._supervisor
@@ -174,12 +193,3 @@ def _overdue(seen: ChildView, member: Member, now: int) -> bool:
 def _at_rest(seen: ChildView, record: ChildRecord, member: Member) -> bool:
     since = max(record.since, member.leaving, seen.last_action.ended if seen.last_action else 0)
     return record.phase is Phase.STOPPED and seen.observation is not None and seen.observation.at > since
-
-
-def refuse_clashes(supervisors: Mapping[str, Supervisor]) -> None:
-    """Refuse what two supervisors would both call their own: a child of one that has the path of the other."""
-    for above in supervisors.values():
-        for name in above.children:
-            path = f"{above.path}/{name}"
-            if path in supervisors and name not in above.below:
-                raise InvalidDeclaration(f"{path} is both a child of {above.path} and a supervisor; rename one of them")

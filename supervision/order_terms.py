@@ -10,6 +10,7 @@ import msgspec
 
 from supervision import documents
 from supervision.errors import InvalidDeclaration, InvalidDocument
+from supervision.fitting import Fields, unfitting
 from supervision.model import shown, valid_name, valid_seconds
 
 MOST_REASON: Final = 1000
@@ -42,6 +43,13 @@ def encoded(document: Any, path: str) -> str:
         f"{what}: it is a {type(document).__name__}; "
         'needs a mapping, a dataclass or a msgspec.Struct, for example {"running": false}'
     )
+
+
+def fitted(text: str, fields: Fields | None, path: str) -> str:
+    """``text`` if its fields are those that are declared for ``path``, or `InvalidDocument`."""
+    if wrong := unfitting(msgspec.json.decode(text), fields):
+        raise InvalidDocument(documents.clipped(f"{path}: desired: {wrong}"))
+    return text
 
 
 def end(now: int, until: int | None, for_s: float | None) -> int:

@@ -7,8 +7,9 @@ mode, a switch, a resume and a reset take effect once by themselves, all others 
 from typing import Any
 
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
+from supervision.fitting import Fields
 from supervision.model import shown
-from supervision.order_terms import encoded, end, ending, line, request
+from supervision.order_terms import encoded, end, ending, fitted, line, request
 from supervision.orders import WHOLE, Forced, Mode, Pause, Silence
 from supervision.store.declarations import Declarations
 from supervision.store.health import Health
@@ -41,16 +42,17 @@ class Ordering:
         """Set what the child at ``path`` should be, or a supervisor's own document; answers the document's revision.
 
         ``revision`` is the one that the caller has read, 0 while nothing was set: whoever comes second gets `Conflict`.
-        None sets it in any case. A document that the workers' code cannot read is not used: the declared one stays in
-        force, and the history says why.
+        None sets it in any case. A document with a field that is not declared, without one that has no default, or with
+        a value of another kind is refused. What the workers' code cannot read all the same is not used, and the history
+        says why: a child then goes by the declared document, a supervisor leaves its children as they are.
 
         Raises:
             Conflict: another document was set since ``revision``.
-            InvalidDocument: no mapping, dataclass or Struct, not to be written as JSON, or too large.
+            InvalidDocument: no mapping, dataclass or Struct, not to be written as JSON, too large, or not fitting.
         """
-        supervisor, child = self._document_place(path)
+        supervisor, child, fields = self._document_place(path)
         asked = Asked(line(by, "by"), line(reason, "reason"), request(request_id))
-        text = encoded(document, path)
+        text = fitted(encoded(document, path), fields, path)
         done, now_at = self._store.orders.desire(supervisor, child, text, expected=revision, asked=asked)
         if done:
             return now_at
@@ -163,12 +165,13 @@ class Ordering:
         supervisor, child = _at(found)
         return self._store.orders.switch(supervisor, child, on=on, declared=declared, asked=asked)
 
-    def _document_place(self, path: str) -> tuple[str, str]:
-        """Where the document of ``path`` stands: a supervisor's own, if it declares one, or else a child's."""
+    def _document_place(self, path: str) -> tuple[str, str, Fields | None]:
+        """Where the document of ``path`` stands, a supervisor's own if it declares one, else a child's; its fields."""
         declared = self._declared.all()
         if path in declared and declared[path].dynamic:
-            return path, WHOLE
-        return _at(child_place(declared, path))
+            return path, WHOLE, declared[path].fields
+        found = child_place(declared, path)
+        return (*_at(found), found.child.fields)
 
     def _subject(self, path: str) -> tuple[str, str]:
         return _at(place(self._declared.all(), path))

@@ -82,7 +82,8 @@ class Member(msgspec.Struct, frozen=True):
 class Roster(msgspec.Struct, frozen=True):
     """The members as stored, and what is wanted now: ``wanted`` is None for no opinion, ``error`` says why.
 
-    ``unreadable`` says, by name, why what is stored about a member cannot be read.
+    ``unreadable`` says, by name, why what is stored about a member cannot be read. ``misfit`` says why the document of
+    this ``revision`` (0: as declared) does not fit the code, which then has no opinion.
     """
 
     source: str = ""
@@ -91,6 +92,8 @@ class Roster(msgspec.Struct, frozen=True):
     error: str = ""
     members: Mapping[str, Member] = {}
     unreadable: Mapping[str, str] = {}
+    misfit: str = ""
+    revision: int = 0
 
 
 class View(msgspec.Struct, frozen=True):

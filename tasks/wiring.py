@@ -15,12 +15,12 @@ from celery import Celery, current_app
 
 from supervision import settings, telling
 from supervision.coordinating import Coordination
+from supervision.declared import together
 from supervision.engine.parts import CeleryParts
 from supervision.engine.publish import CeleryPublisher
 from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.mailing import Mailing
-from supervision.members import refuse_clashes
 from supervision.runtime import Runtime
 from supervision.store.gathers import Gathers
 from supervision.store.meters import count_per_child
@@ -41,19 +41,10 @@ def supervisors(app: Celery) -> Mapping[str, Supervisor]:
             f"{sys.modules['celeryconfig'].__file__} is not our celeryconfig: it has no supervision_store_url; "
             "give yours another name, or begin it with what ours says"
         )
-    found: dict[str, Supervisor] = {}
-    for module in settings.read(app.conf).imports:
-        declared = [value for value in vars(import_module(module)).values() if isinstance(value, Supervisor)]
-        for supervisor in (each for root in declared for each in root.tree()):
-            if found.setdefault(supervisor.path, supervisor) is not supervisor:
-                raise InvalidDeclaration(f"{module}: a second supervisor is at {supervisor.path!r}; paths are unique")
-    for supervisor in found.values():
-        if supervisor.parent and supervisor.parent not in found:
-            raise InvalidDeclaration(
-                f"{supervisor!r} is below {supervisor.parent!r}, which is no global of a module in supervision_imports"
-            )
-    refuse_clashes(found)
-    return dict(sorted(found.items()))
+    return together(
+        (module, [value for value in vars(import_module(module)).values() if isinstance(value, Supervisor)])
+        for module in settings.read(app.conf).imports
+    )
 
 
 def runtime() -> Runtime:

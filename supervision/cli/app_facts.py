@@ -1,6 +1,6 @@
 """The facts about a Celery app that `supervision doctor` judges: its settings, its broker, who consumes its queues."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +8,8 @@ from typing import Any, Final
 from supervision import settings
 from supervision.cli.address import searched_here
 from supervision.cli.facts import FAILED, OK, WARNING, Fact, fact
+from supervision.declared import together
+from supervision.errors import InvalidDeclaration
 from supervision.supervisor import Supervisor
 
 INSPECT_S: Final = 2.0
@@ -34,19 +36,33 @@ def app_facts(app: Any) -> Iterator[Fact]:
 
 
 def import_facts(app: Any) -> Iterator[Fact]:
-    """Whether the modules that declare the supervisors can be loaded, as a worker would."""
-    for module in settings.read(app.conf).imports:
+    """Whether the modules that declare the supervisors can be loaded and fit together, as a worker would find them."""
+    loaded: dict[str, list[Supervisor]] = {}
+    wanted = settings.read(app.conf).imports
+    for module in wanted:
         name = f"import {module}"
         try:
             with searched_here():
-                found = [value.name for value in vars(import_module(module)).values() if isinstance(value, Supervisor)]
+                found = [value for value in vars(import_module(module)).values() if isinstance(value, Supervisor)]
         except (Exception, SystemExit) as error:  # noqa: BLE001 # the user's modules may raise anything
             cure = f"correct it, its place in PYTHONPATH ({Path.cwd()} is searched), or supervision_imports"
             yield Fact(name, FAILED, f"{type(error).__name__}: {error}", cure)
             continue
+        loaded[module] = found
         none = f"make a Supervisor a global of {module}, or take it out of supervision_imports"
-        declares = f"declares {', '.join(sorted(set(found))) or 'no supervisor'}"
+        declares = f"declares {', '.join(sorted({each.name for each in found})) or 'no supervisor'}"
         yield fact(name, declares, none, holds=bool(found), otherwise=WARNING)
+    if wanted and len(loaded) == len(wanted):
+        yield _together(loaded)
+
+
+def _together(loaded: Mapping[str, Iterable[Supervisor]]) -> Fact:
+    """Whether a worker starts with what they declare together; only asked when all of them are there."""
+    try:
+        paths = together(loaded.items())
+    except InvalidDeclaration as error:
+        return Fact("declarations", FAILED, str(error), "correct it: no worker starts with it")
+    return Fact("declarations", OK, f"fit together; supervisors: {len(paths)}")
 
 
 def _setting_facts(app: Any) -> Iterator[Fact]:

@@ -14,7 +14,7 @@ from supervision.cli.printing import age, last_fitting, moment, on_terminal, out
 from supervision.cli.rows import COLUMNS, child_row, circuit_sentence, held
 
 if TYPE_CHECKING:
-    from supervision.client import ChildDescription, Past, SupervisorDescription
+    from supervision.client import ChildDescription, Past, SupervisorDescription, SupervisorView
 
     Description = ChildDescription | SupervisorDescription
 
@@ -87,8 +87,9 @@ def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, st
     yield "Silenced", f"until {moment(seen.silenced_until)}" if seen.silenced_until else "no"
     yield "Circuit", f"{seen.circuit}, forced open by {seen.forced_by}" if seen.forced_by else seen.circuit
     yield "Reason", circuit_sentence(seen)
-    yield "Attempts", f"{seen.attempts} of {seen.max_attempts} used"
-    yield "Next attempt", moment(seen.next_attempt_at) if seen.circuit == "open" else "none due"
+    yield "Attempts", _attempts(seen)
+    due = seen.circuit == "open" and seen.next_attempt_at and not seen.forced_by
+    yield "Next attempt", moment(seen.next_attempt_at) if due else "none due"
     if seen.checks:
         yield "Escalates", f"within {seen.worst_case_ms / 1000:g}s of trouble that stays, as long as it can be seen"
     if seen.suspected_since:
@@ -98,7 +99,14 @@ def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, st
     ticked = f"{age(seen.last_tick_age_ms)} ago" if seen.last_tick_at else "none yet"
     yield "Last tick", f"{ticked}, one every {seen.interval_ms / 1000:g}s"
     if found.desired is not None:
-        yield f"Desired ({_origin(found)})", _document(found.desired)
+        unused = "; the code cannot read it and leaves the children as they are" if found.desired_refused else ""
+        yield f"Desired ({_origin(found)}{unused})", _document(found.desired)
+
+
+def _attempts(seen: "SupervisorView") -> str:
+    """An escalated circuit has none left, also where restarts of earlier incidents within the window used them."""
+    earlier = seen.circuit == "escalated" and seen.attempts < seen.max_attempts
+    return "none left" if earlier else f"{seen.attempts} of {seen.max_attempts} used"
 
 
 def _origin(found: "Description") -> str:

@@ -115,11 +115,13 @@ class Loading:
         if supervisor.dynamic is None:
             return Roster(), declared
         maker = self._makers.setdefault(supervisor.path, Maker(supervisor))
+        document, revision, misfit = "", 0, ""
         try:
-            document = _whole_document(supervisor, found["desired"])
-            wanted, error = maker.made(document)
+            document, revision = _whole_document(supervisor, found["desired"])
+            misfit = maker.misfit(document) if revision else ""
+            wanted, error = (None, "") if misfit else maker.made(document)
         except _WRONG as wrong:
-            document, wanted, error = "", None, f"the desired document of {supervisor.path}: {_told(wrong)}"
+            wanted, error = None, f"the desired document of {supervisor.path}: {_told(wrong)}"
         members, unreadable = _members(found["members"])
         made: dict[str, Child] = {}
         for name, member in members.items():
@@ -128,7 +130,7 @@ class Loading:
             if children and name in children:
                 made[name] = children[name]
         wanted = of_their_kind(wanted, made)
-        roster = Roster(source(document), document, wanted, error, members, unreadable)
+        roster = Roster(source(document), document, wanted, error, members, unreadable, misfit, revision)
         return roster, declared | made | dict(wanted or {})
 
 
@@ -206,12 +208,13 @@ def _circuit(supervisor: Supervisor, stored: bytes | None) -> Circuit:
         ) from error
 
 
-def _whole_document(supervisor: Supervisor, desired: Hash) -> str:
-    """The supervisor's own desired document: set at run time, or as declared."""
+def _whole_document(supervisor: Supervisor, desired: Hash) -> tuple[str, int]:
+    """The supervisor's own desired document, set at run time or as declared, and its revision, then 0."""
     stored = desired.get(WHOLE.encode())
     if stored is None:
-        return msgspec.json.encode(supervisor.desired).decode()
-    return bytes(msgspec.json.decode(stored, type=Desired).document).decode()
+        return msgspec.json.encode(supervisor.desired).decode(), 0
+    found = msgspec.json.decode(stored, type=Desired)
+    return bytes(found.document).decode(), found.revision
 
 
 def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
@@ -220,7 +223,7 @@ def _desired(child: Child, stored: bytes | None) -> tuple[Any, int, str]:
         return _declared(child), 0, ""
     found = msgspec.json.decode(stored, type=Desired)
     try:
-        fitting = documents.decode(bytes(found.document), child.Desired, f"{child.path}: desired")
+        fitting = documents.decode_desired(bytes(found.document), child.Desired, f"{child.path}: desired")
     except InvalidDocument as error:
         return _declared(child), found.revision, documents.clipped(str(error))
     return fitting, found.revision, ""
@@ -237,9 +240,8 @@ def _observation(child: Child, document: bytes | None, mark: bytes | None) -> Ob
         return None
     sequence, at = mark.split(b":")
     try:
-        return Observation(
-            documents.decode(document, child.Observed, f"{child.path}: observed"), int(at), int(sequence)
-        )
+        seen = documents.decode(document, child.Observed, f"{child.path}: observed")
+        return Observation(seen, int(at), int(sequence))
     except InvalidDocument:
         return None
 

@@ -14,6 +14,7 @@ import msgspec
 import redis
 
 from supervision.circuit import Circuit
+from supervision.evaluate import refused_document
 from supervision.model import ChildRecord, LastAction
 from supervision.orders import WHOLE, Mode
 from supervision.store.actions import Actions, Record
@@ -67,12 +68,15 @@ class Overview:
     def described_whole(self, declared: DeclaredSupervisor, events: Iterable[Past]) -> SupervisorDescription:
         """A supervisor with its own document, if it declares one."""
         (desired,) = self._fields(declared.name, WHOLE, ("desired",))
+        (circuit,) = self._fields(declared.name, "circuit", ("control",))
+        known, _ = tried(circuit, Circuit)
         stored, odd = tried(desired, Desired)
         stored = stored or Desired(0, msgspec.Raw(msgspec.json.encode(odd)) if odd else declared.desired)
         return SupervisorDescription(
             supervisor=self.supervisor(declared),
             desired=msgspec.json.decode(stored.document),
             desired_revision=stored.revision,
+            desired_refused=bool(known and refused_document(stored.revision) in known.broken),
             events=tuple(events),
         )
 

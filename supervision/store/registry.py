@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from supervision.child import Child
+from supervision.fitting import Field, fields_of
 from supervision.orders import Mode
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
@@ -29,7 +30,10 @@ class DeclaredAction(msgspec.Struct, frozen=True):
 
 
 class DeclaredChild(msgspec.Struct, frozen=True):
-    """A child, its kind, its states by phase, its actions by name and what it should be unless told otherwise."""
+    """A child, its kind, its states by phase, its actions by name and what it should be unless told otherwise.
+
+    ``fields`` are those that a document for it may have, None when it is not told or any are right.
+    """
 
     kind: str
     states: dict[str, str]
@@ -37,6 +41,7 @@ class DeclaredChild(msgspec.Struct, frozen=True):
     desired: msgspec.Raw = msgspec.Raw(b"null")
     enabled: bool = True
     interval_ms: int = 0
+    fields: dict[str, Field] | None = None
 
 
 class DeclaredSupervisor(msgspec.Struct, frozen=True):
@@ -44,7 +49,8 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
 
     ``affects`` names, by check, the children that it affects where that is not all of them. ``desired`` is its own
     document, null when it has none. ``worst_case_ms`` is how long trouble that stays takes to escalate at most,
-    and ``mode`` how far it may go until people order otherwise. ``unreadable`` is never stored: it
+    and ``mode`` how far it may go until people order otherwise. ``fields`` are its own document's, as a child's are.
+    ``unreadable`` is never stored: it
     says why this one, of which nothing but the name is known, could not be read.
     """
 
@@ -60,6 +66,7 @@ class DeclaredSupervisor(msgspec.Struct, frozen=True):
     desired: msgspec.Raw = msgspec.Raw(b"null")
     worst_case_ms: int = 0
     mode: str = "act"
+    fields: dict[str, Field] | None = None
     unreadable: str = ""
 
 
@@ -164,6 +171,7 @@ def _declared(supervisor: Supervisor) -> DeclaredSupervisor:
         desired=msgspec.Raw(msgspec.json.encode(supervisor.desired)) if supervisor.dynamic else msgspec.Raw(b"null"),
         worst_case_ms=supervisor.worst_case_ms,
         mode=supervisor.mode.value,
+        fields=_fields(supervisor.Desired) if supervisor.dynamic else None,
     )
 
 
@@ -180,4 +188,10 @@ def declared_child(child: Child) -> DeclaredChild:
         desired=msgspec.Raw(msgspec.json.encode(child.desired)),
         enabled=child.enabled,
         interval_ms=child.interval_ms,
+        fields=_fields(child.Desired),
     )
+
+
+def _fields(kind: type) -> dict[str, Field] | None:
+    found = fields_of(kind)
+    return None if found is None else dict(found)

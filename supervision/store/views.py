@@ -112,9 +112,11 @@ class SupervisorDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A supervisor with its children, and the events of it and of what is below it, oldest first.
 
     ``desired`` is its own document, None when it declares none; ``desired_revision`` is 0 while that is as declared.
+    ``desired_refused``: the code cannot read the document of this revision, and leaves the children as they are.
     """
 
     supervisor: SupervisorView
     desired: Any
     desired_revision: int
+    desired_refused: bool
     events: tuple[Past, ...]

@@ -1,6 +1,7 @@
 """Children that come and go, on the real store: enrolled, removed with their documents, and never brought back."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,10 +12,13 @@ from waiting import until
 from supervision.actions import Run, action
 from supervision.backoff import Backoff
 from supervision.child import state
+from supervision.client import Client, SupervisorDescription
 from supervision.decide import decide
+from supervision.errors import InvalidDocument
 from supervision.model import Do, Go, Move, Phase, Reservation, Snapshot, Stay
 from supervision.orders import WHOLE, Pause
 from supervision.runtime import Runtime
+from supervision.server import EmbeddedStore
 from supervision.store.observations import Look
 from supervision.store.orders import Asked
 from supervision.store.store import Store
@@ -438,3 +442,47 @@ def test_one_of_another_kind_joins_when_the_one_of_that_name_has_left(store: Sto
     assert store.ticks.loading.children(house.supervisor)["one"].kind == "lantern"
     assert Guest.real["one"].on
     assert [after for _, _, after in moves(house)] == ["joined", "leaving", "removed", "joined"]
+
+
+class Guests(msgspec.Struct, frozen=True):
+    """The house's document, of a class: with fields of its own."""
+
+    names: tuple[str, ...] = ("ann",)
+
+
+def test_a_document_that_the_code_cannot_read_is_told_once_per_revision_and_moves_nobody(
+    store: Store, server: EmbeddedStore
+) -> None:
+    house = House(store)
+    house.supervisor = Supervisor(
+        "plant",
+        dynamic=lambda wanted: [Guest(name) for name in wanted.names],
+        Desired=Guests,
+        desired=Guests(),
+        stale_after=600,
+    )
+    house.runtime = Runtime(store, house.post, {"plant": house.supervisor})
+    house.runtime.declare()
+    house.rounds(2)
+    assert house.fields("members") == {"ann"}
+    with closing(Client(server.url, namespace=store.keys.namespace)) as client:
+        with pytest.raises(InvalidDocument, match="plant: desired: has no field 'nmaes'; it has names"):
+            client.set_desired("plant", {"nmaes": ["bob"]}, by="ann", reason="a typo")
+        with pytest.raises(InvalidDocument, match="field 'names' is a text; it needs a list"):
+            client.set_desired("plant", {"names": "bob"}, by="ann", reason="a typo")
+        for revision, text in enumerate(('{"nmaes": ["bob"]}', '{"names": "bob"}'), start=1):
+            store.orders.desire("plant", WHOLE, text, expected=None, asked=Asked("ann", "old code", f"r{revision}"))
+            house.rounds(3)
+            assert house.fields("members") == {"ann"}
+            refused = [event for event in client.events() if event.kind == "desired" and event.after == "refused"]
+            assert [event.before for event in refused] == [str(number + 1) for number in range(revision)]
+            found = client.describe("plant")
+            assert isinstance(found, SupervisorDescription)
+            assert (found.desired_revision, found.desired_refused) == (revision, True)
+        assert past(store, "check_broken") == []
+        client.set_desired("plant", {"names": ["ann", "bob"]}, by="ann", reason="spelt well")
+        house.rounds(2)
+        assert house.fields("members") == {"ann", "bob"}
+        found = client.describe("plant")
+        assert isinstance(found, SupervisorDescription)
+        assert found.desired_refused is False

@@ -1,5 +1,6 @@
 """Orders on a real server: each script whole and repeatable, one winner per revision, and ticks that go by them."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -37,7 +38,7 @@ from supervision.orders import Mode, Orders
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
 from supervision.store.history import Past
-from supervision.store.orders import orders_in
+from supervision.store.orders import Asked, orders_in
 from supervision.store.store import Store
 from supervision.view import Claim, View
 
@@ -565,6 +566,47 @@ class Bright(Lamp):
     Desired = Wanted
 
 
+def set_unseen(store: Store, text: str, child: str = "lamp-0") -> int:
+    """A document as it stands there when it was set before this version of the code was declared."""
+    return store.orders.desire("plant", child, text, expected=None, asked=Asked("ann", "rewiring", f"{child}-unseen"))[
+        1
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({"brigthness": 3}, "plant/lamp-0: desired: has no field 'brigthness'; it has brightness"),
+        ({"brightness": "no"}, "field 'brightness' is a text; it needs a whole number"),
+        ({"brightness": None}, "field 'brightness' is null"),
+        ({"brightness": True}, "field 'brightness' is true or false"),
+    ],
+)
+def test_a_document_that_does_not_fit_its_declaration_is_refused_at_once(
+    document: dict[str, Any], why: str, store: Store, post: Post, server: EmbeddedStore
+) -> None:
+    declared = Supervisor("plant", [Bright("lamp-0", desired=Wanted()), Lamp("lamp-1")], stale_after=600)
+    Runtime(store, post, {"plant": declared}).declare()
+    with closing(Client(server.url, namespace=store.keys.namespace)) as client:
+        client.set_desired(RED, {"brightness": 3}, **WHO)
+        before = everything(store)
+        with pytest.raises(InvalidDocument, match=re.escape(why)):
+            client.set_desired(RED, document, **WHO)
+        assert everything(store) == before
+        client.set_desired(RED, {}, **WHO)  # what has a default may be left out
+        client.set_desired(GREEN, document, **WHO)  # a plain mapping has no fields
+
+
+def test_a_field_that_the_code_does_not_have_is_a_misfit(store: Store, post: Post) -> None:
+    declared = Supervisor("plant", [Bright("lamp-0", desired=Wanted()), Lamp("lamp-1")], stale_after=600)
+    Runtime(store, post, {"plant": declared}).declare()
+    set_unseen(store, '{"brigthness": 3}')
+    set_unseen(store, '{"brigthness": 3}', "lamp-1")
+    seen = loaded(store, declared).children
+    assert seen["lamp-0"].misfit == "plant/lamp-0: desired: has no field 'brigthness'; it has brightness"
+    assert (seen["lamp-1"].misfit, seen["lamp-1"].desired) == ("", {"brigthness": 3})
+
+
 def test_a_document_that_does_not_fit_is_told_once_and_harms_nothing(
     store: Store, post: Post, server: EmbeddedStore
 ) -> None:
@@ -574,7 +616,7 @@ def test_a_document_that_does_not_fit_is_told_once_and_harms_nothing(
     looked(runtime)
     ticked(runtime)
     with closing(Client(server.url, namespace=store.keys.namespace)) as client:
-        revision = client.set_desired(RED, {"brightness": "very"}, **WHO)
+        revision = set_unseen(store, '{"brightness": "very"}')
         assert loaded(store, declared).children["lamp-0"].desired == Wanted(5)
         looked(runtime, on=False)
         for _ in range(3):

@@ -4,6 +4,7 @@ The publisher keeps what it should send; a test runs it when it wants to.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from supervision import Child, Do, Go, Phase, Run, Snapshot, Stay, Supervisor, action, check, fail, ok, state
@@ -45,8 +46,15 @@ class Lamp(Child):
         return {"watts": 40}
 
 
+@dataclass(frozen=True)
+class Shape:
+    shape: str = "full"
+
+
 class Moon(Child):
     """Nothing can be done about it."""
+
+    Desired = Shape
 
     def observe(self) -> dict[str, Any]:
         return {"shape": "full"}

@@ -98,7 +98,9 @@ def test_json_keeps_its_shape(shell: Shell) -> None:
     }
     assert described["desired"] == {"brightness": 7}
     assert set(described["events"][-1]) == fields("event")  # type: ignore[index]  # JSON
-    assert set(shell.json("describe", LINE)) == {"version", "supervisor", "desired", "desired_revision", "events"}
+    assert set(shell.json("describe", LINE)) == {
+        *("version", "supervisor", "desired", "desired_revision", "desired_refused", "events")
+    }
     assert len(shell.json("events", "--last", 2)["events"]) == 2  # type: ignore[arg-type]  # JSON
 
 
@@ -170,7 +172,8 @@ def test_what_was_seen_too_long_ago_is_marked_and_so_is_a_supervisor_without_tic
     runtime.store.client.hset(runtime.store.keys.of(LINE, "control"), "epoch", now - 50_000)
     supervisor, red, green = shell("tree").splitlines()[1:4]
     assert re.search(
-        r" 5\ds! .*no tick for 5\ds: is a worker of supervision.ticks alive\?; checks: lamps_agree", supervisor
+        r" 5\ds! .*no tick for 5\ds: are beat and a worker of supervision.ticks alive\?; checks: lamps_agree",
+        supervisor,
     )
     assert re.search(r" 15m0\ds! ", red)
     assert "!" not in green
@@ -358,6 +361,8 @@ def test_a_document_is_set_from_an_argument_or_the_standard_input_once_per_revis
     assert shell.json("describe", RED)["desired"] == {"brightness": 5}
     assert "is not JSON" in shell("set", RED, "{", status=2)
     assert "needs a mapping" in shell("set", RED, "[]", status=2)
+    refusal = shell("set", "plant/line-1/moon", '{"shpae": "half"}', status=2)
+    assert "has no field 'shpae'; it has shape" in refusal
     shell("set", LINE, "{}", status=3)
 
 
@@ -377,7 +382,13 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
     shell("pause", RED, "--for", "10m", "--until", "2026-05-01", status=2)
     shell("pause", RED, "--for", "ten", status=2)
     shell("pause", RED, "--until", "noon", status=2)
-    assert "pauses and silences end within 30 d" in shell("pause", RED, "--until", "2001-01-01T00:00:00Z", status=2)
+    assert "2001-01-01T00:00:00Z: it is past; the store's clock says 2" in shell(
+        "pause", RED, "--until", "2001-01-01T00:00:00Z", status=2
+    )
+    assert "at most 30d ahead" in shell("pause", RED, "--until", "2999-01-01", status=2)
+    again = f"Try: supervision pause {RED} --for 10m"
+    assert shell("pause", RED, "--for", "40d", status=2) == f"Error: --for 40d: at most 30d\n{again}\n"
+    assert shell("pause", RED, "--for", "0s", status=2) == f"Error: --for 0s: at least 1s\n{again}\n"
     until = shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"]
     assert shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"] == until
     assert shell.json("get", RED)["items"][0]["paused_until"] == until  # type: ignore[index]  # JSON
@@ -385,6 +396,11 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
     assert re.search(r"^Paused: +until 2", shell("describe", RED), re.MULTILINE)
     assert shell("resume", RED) == f"{RED}: resumed\n"
     assert shell("resume", RED) == f"{RED}: was not paused\n"
+    shell("pause", LINE, "--for", "10m")
+    shell("pause", RED, "--for", "5m")
+    assert shell("resume", RED) == f"{RED}: resumed, but stays paused while {LINE} is\n"
+    assert shell("resume", RED) == f"{RED}: was not paused, but stays paused while {LINE} is\n"
+    assert shell("resume", LINE) == f"{LINE}: resumed\n"
     assert "paused" not in shell("tree")
 
 
@@ -421,6 +437,13 @@ def test_a_circuit_is_forced_open_by_somebody_who_means_it(shell: Shell, runtime
     assert "next tick" in shell("force-open", LINE, "--yes", "--by", "ann", "--reason", "works at the line")
     assert "forced open by ann" in shell("tree")
     assert rows(shell("events", LINE))[-1][1:6] == ["order", LINE, "closed", "force-open", "ann"]
+    told = "forced open by ann: works at the line"
+    runtime.tick(LINE)  # the order is heard
+    row = shell("get", LINE).splitlines()[-1]
+    assert (row.endswith(f" {told}"), row.count("forced open")) == (True, 1)
+    text = shell("describe", LINE)
+    assert re.search(rf"^Reason: +{told}$", text, re.MULTILINE)
+    assert re.search(r"^Next attempt: +none due$", text, re.MULTILINE)
 
 
 def stored(runtime: Runtime) -> dict[bytes, bytes]:
@@ -599,6 +622,13 @@ def test_a_configuration_that_cannot_be_loaded_is_said_without_its_secrets(tmp_p
     (tmp_path / "celeryconfig.py").write_text(f'raise RuntimeError("redis://:{PASSWORD}@h/0 is no good")\n')
     refusal = Shell(tmp_path)("tree", status=2)
     assert "celeryconfig cannot be loaded: RuntimeError: redis://:***@h/0 is no good" in refusal
+    assert "Try: python -c 'import celeryconfig'" in refusal
+
+
+def test_a_setting_that_is_wrong_is_not_to_be_looked_up_by_what_needs_it(tmp_path: Path) -> None:
+    refusal = Shell(tmp_path, SUPERVISION_MAX_ACTIONS="many")("config", status=2)
+    assert "SUPERVISION_MAX_ACTIONS='many'" in refusal
+    assert refusal.endswith("Try: env | grep SUPERVISION_\n")
 
 
 @pytest.mark.parametrize(
@@ -655,7 +685,8 @@ def test_celery_hands_in_options_that_an_app_gives_to_all_commands(shell: Shell)
     assert done.returncode == 0, done
     del shell.environment["SUPERVISION_NAMESPACE"]
     done = shell.run(CELERY, "-A", "own_app", "supervision", "config")
-    assert "celeryconfig supervision_namespace" in done.stdout
+    assert "app own supervision_namespace" in done.stdout
+    assert "celeryconfig" not in done.stdout
     assert "set-in-the-app" in done.stdout
 
 
@@ -761,6 +792,32 @@ def test_doctor_loads_the_modules_that_declare(shell: Shell) -> None:
     assert [fact["state"] for fact in named] == ["ok", "warning", "failed", "failed"]
     assert named[0]["value"] == "declares one"
     assert named[2]["value"] == "ModuleNotFoundError: No module named 'something_that_is_not_there'"
+
+
+def test_doctor_finds_declarations_with_which_no_worker_starts(shell: Shell) -> None:
+    lamp = "from cli_plant import Lamp\nfrom supervision import Supervisor\n"
+    shell.environment["PYTHONPATH"] = str(HERE)
+    (shell.folder / "hall.py").write_text(f"{lamp}hall = Supervisor('hall', [Lamp('top')])\n")
+    (shell.folder / "again.py").write_text(f"{lamp}hall = Supervisor('hall', [Lamp('low')])\n")
+    (shell.folder / "clash.py").write_text(f"{lamp}top = Supervisor('hall/top', [Lamp('low')])\n")
+    (shell.folder / "below.py").write_text(
+        f"{lamp}low = Supervisor('low', [Lamp('x')])\n"
+        "def above():\n    return Supervisor('above', [low])\nkept = [above()]\n"
+    )
+
+    def declarations(imports: str) -> tuple[str, str]:
+        shell.environment["SUPERVISION_IMPORTS"] = imports
+        (found,) = [fact for fact in shell.json("doctor", status=1)["facts"] if fact["name"] == "declarations"]  # type: ignore[attr-defined]  # JSON
+        return found["state"], found["value"]
+
+    assert declarations("hall") == ("ok", "fit together; supervisors: 1")
+    for other, why in (
+        ("again", "again: a second supervisor is at 'hall'; paths are unique"),
+        ("clash", "hall/top is both a child of hall and a supervisor; rename one of them"),
+    ):
+        assert declarations(f"hall,{other}") == ("failed", why)
+    state, why = declarations("below")
+    assert (state, "which is no global of a module" in why) == ("failed", True)
 
 
 @pytest.mark.chaos

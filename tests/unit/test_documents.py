@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from supervision import documents
 from supervision.errors import InvalidDeclaration, InvalidDocument
+from supervision.fitting import fields_of, unfitting
 
 plain = st.recursive(
     st.none()
@@ -212,3 +213,41 @@ def test_an_error_is_told_even_when_it_cannot_tell_itself() -> None:
 
     assert documents.told(ValueError("too hot")) == "ValueError: too hot"
     assert "Mute" in documents.told(Mute())
+
+
+@pytest.mark.parametrize(
+    ("document", "wrong"),
+    [
+        ({"level": 3}, ""),
+        ({"level": 3, "when": "2026-05-01T00:00:00Z"}, ""),
+        ({"level": 3, "when": None}, ""),
+        ({}, "has to have a field 'level'"),
+        ({"level": 3.5}, "field 'level' is a number; it needs a whole number"),
+        ({"level": "3"}, "field 'level' is a text; it needs a whole number"),
+        ({"level": 3, "wen": 1}, "has no field 'wen'; it has level, when"),
+    ],
+)
+def test_a_document_fits_when_each_of_its_fields_does(document: dict[str, Any], wrong: str) -> None:
+    assert unfitting(document, fields_of(Tank)) == wrong
+    if not wrong:
+        assert documents.decode_desired(msgspec.json.encode(document), Tank, "tank: desired").level == 3
+
+
+def test_a_mapping_has_no_fields_and_what_a_type_may_be_in_several_ways_is_left_to_the_code() -> None:
+    assert fields_of(dict) is None
+    assert unfitting({"anything": 1}, fields_of(dict)) == ""
+    found = fields_of(Pump)
+    assert found is not None
+    assert {name: field.kinds for name, field in found.items()} == {
+        "flow": ("a number",),
+        "tags": ("a list",),
+        "extra": ("a mapping",),
+    }
+    assert [name for name, field in found.items() if field.required] == ["flow"]
+
+
+def test_only_what_is_desired_is_refused_for_a_field_too_many() -> None:
+    data = b'{"level": 3, "lvel": 4}'
+    assert documents.decode(data, Tank, "observed") == Tank(3)
+    with pytest.raises(InvalidDocument, match="tank: desired: has no field 'lvel'; it has level, when"):
+        documents.decode_desired(data, Tank, "tank: desired")

@@ -9,9 +9,10 @@ from simulated import Engine, Part, Plant, Seen, Wanted
 from supervision.checks import Fail, Ok, check, fail, ok
 from supervision.child import Child
 from supervision.circuit import State
+from supervision.declared import refuse_clashes, together
 from supervision.derive import RESTING
 from supervision.errors import InvalidDeclaration
-from supervision.members import LEAVE_MS, MOST_CHANGES, Maker, refuse_clashes, source
+from supervision.members import LEAVE_MS, MOST_CHANGES, Maker, source
 from supervision.model import LastAction
 from supervision.orders import Mode, Orders, Pause
 from supervision.supervisor import Supervisor
@@ -564,6 +565,15 @@ def test_a_child_and_a_supervisor_of_one_path_are_refused() -> None:
         refuse_clashes({each.path: each for each in (plain, other)})
     tree = Supervisor("top", [Supervisor("line", [Engine("a")])])
     refuse_clashes({each.path: each for each in tree.tree()})
+
+
+def test_what_modules_declare_fits_together_or_says_what_does_not() -> None:
+    tree = Supervisor("top", [Supervisor("line", [Engine("a")])])
+    assert list(together([("one", [tree]), ("two", list(tree.below.values()))])) == ["top", "top/line"]
+    with pytest.raises(InvalidDeclaration, match="two: a second supervisor is at 'top'; paths are unique"):
+        together([("one", [tree]), ("two", [Supervisor("top", [Engine("a")])])])
+    with pytest.raises(InvalidDeclaration, match="is below 'top', which is no global of a module"):
+        together([("one", list(tree.below.values()))])
 
 
 def test_a_last_action_from_the_future_does_not_keep_a_member() -> None:
