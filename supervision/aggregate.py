@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from supervision.branch import Summary
 from supervision.circuit import Circuit, State
 from supervision.decide import Plan
+from supervision.derive import quarantined
 from supervision.helping import Help, help_for
 from supervision.model import ChildRecord, Phase
 from supervision.view import View
@@ -31,15 +32,22 @@ def after(view: View, plan: Plan) -> Summary:
     records = {name: seen.record for name, seen in view.children.items()}
     records |= {update.child: update.record for update in plan.updates}
     removed = {name for name, member in plan.members.members.items() if member is None}
-    kept = [record for name, record in records.items() if name not in removed]
+    phases = [
+        Phase.DEGRADED if name in view.children and view.children[name].unreadable else _phase(record, view.now)
+        for name, record in records.items()
+        if name not in removed
+    ]
     circuit = plan.circuit or view.circuit
-    return summary(circuit, map(_phase, kept), help_for(view, circuit) if circuit.incident else NO_HELP)
+    return summary(circuit, phases, help_for(view, circuit) if circuit.incident else NO_HELP)
 
 
-def _phase(record: ChildRecord | None) -> Phase:
-    if record is None:
-        return Phase.STARTING
-    return Phase.DEGRADED if unobservable(record) else record.phase
+def _phase(record: ChildRecord | None, now: int) -> Phase:
+    return Phase.STARTING if record is None else phase(record, now)
+
+
+def phase(record: ChildRecord, now: int) -> Phase:
+    """The phase of one child; degraded while its state is only the last one known: nobody sees it, or asks its code."""
+    return Phase.DEGRADED if unobservable(record) or quarantined(record, now) else record.phase
 
 
 def unobservable(record: ChildRecord) -> bool:

@@ -8,6 +8,7 @@ from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Evaluation
 from supervision.contained import asked, fault
+from supervision.derive import quarantined
 from supervision.model import Event, shown
 from supervision.view import ChildView, View
 
@@ -20,7 +21,7 @@ _MOST_NAMES = 10
 
 
 def evaluated(check: Check, view: View, now: int) -> Evaluation:
-    """What ``check`` says now; unknown while a child that it reads is not fresh."""
+    """What ``check`` says now; unknown while a child that it reads is not fresh, or its state is not kept up."""
     missing = [name for name in (*check.reads, check.restart) if name not in view.children]
     if missing:
         return Evaluation(check, Unknown(f"not there: {', '.join(missing)}"))
@@ -33,6 +34,9 @@ def evaluated(check: Check, view: View, now: int) -> Evaluation:
     unborn = [seen.child.name for seen in read if seen.record is None]
     if stale or unborn:
         return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
+    frozen = [seen.child.name for seen in read if seen.unreadable or (seen.record and quarantined(seen.record, now))]
+    if frozen:  # in the state that it was in then, whatever has become of it
+        return Evaluation(check, Unknown(f"in quarantine or unreadable: {', '.join(frozen)}"))
     looks = [seen.observation for seen in read if seen.observation]
     verdict = _judged(check, [_seen(seen) for seen in read], view)
     return Evaluation(check, verdict, mark=min(look.seq for look in looks), seen_at=min(look.at for look in looks))

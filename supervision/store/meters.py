@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from supervision.aggregate import unobservable
+from supervision.aggregate import phase, unobservable
 from supervision.circuit import Circuit
 from supervision.model import ChildRecord
 from supervision.orders import Silence
@@ -186,7 +186,7 @@ def _meters(declared: DeclaredSupervisor, found: Sequence[Any], at: int) -> Supe
         declared=declared,
         circuit=_decoded(circuit, Circuit) if circuit else Circuit(),
         last_tick_at=_last_tick(_number(epoch), _number(slot) * declared.interval_ms, at),
-        phases={name: record.phase.value for name, record in records.items()},
+        phases={name: phase(record, at).value for name, record in records.items()},
         in_flight=in_flight,
         unobservable=sum(unobservable(record) for record in records.values()),
         silenced_until=until if until > at else 0,

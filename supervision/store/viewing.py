@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from supervision.aggregate import health
+from supervision.aggregate import health, phase
 from supervision.circuit import Circuit, State
 from supervision.model import ChildRecord, LastAction, Phase
 from supervision.orders import WHOLE, Orders
@@ -83,11 +83,7 @@ def supervisor_view(found: Found, children: tuple[ChildView, ...]) -> Supervisor
 def _health(found: Found, children: tuple[ChildView, ...], circuit: Circuit) -> Phase:
     if found.unreadable:
         return Phase.DEGRADED
-    return health((_phase(child) for child in children if child.phase), circuit.state)
-
-
-def _phase(child: ChildView) -> Phase:
-    return Phase.DEGRADED if child.unobservable else Phase(child.phase or Phase.STARTING)
+    return health((Phase(child.phase) for child in children if child.phase), circuit.state)
 
 
 def child_view(found: Found, name: str, declared: DeclaredChild) -> ChildView:
@@ -104,7 +100,7 @@ def child_view(found: Found, name: str, declared: DeclaredChild) -> ChildView:
         kind=declared.kind,
         supervisor=found.declared.name,
         state=record.state if record else None,
-        phase=record.phase.value if record else None,
+        phase=phase(record, at).value if record else None,
         reason=unread or (record.reason if record else "no tick has seen it yet"),
         since=record.since if record else None,
         observed_at=observed_at,

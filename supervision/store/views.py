@@ -16,6 +16,7 @@ class ChildView(msgspec.Struct, frozen=True, kw_only=True):
     """One child at one moment; times are store milliseconds, None is what never was.
 
     ``state``, ``phase`` and ``since`` are None until the first tick, ``observed_at`` until the first good look;
+    ``phase`` is degraded while ``state`` is only the last one known: ``quarantined``, or ``unobservable``.
     ``observation_error`` is why the last look failed, empty when it was good.
     ``action`` is the one in flight. ``not_before`` (0 for none) is when the next action may be given, ``paused_until``
     (0 for not at all) when its pause or its supervisor's ends. ``stale``: its last good look is too old to go by.

@@ -152,6 +152,8 @@ def test_a_quarantined_child_says_so(client: Client, runtime: Runtime) -> None:
         key, "lamp-0", msgspec.json.encode({**record, "quarantined_until": client.now() + 60_000, "not_before": 7})
     )
     assert (child(client).quarantined, child(client).not_before) == (True, 7)
+    assert (child(client).state, child(client).phase) == ("lit", "degraded"), "its state is the last one known"
+    assert supervisor(client).health == "degraded"
     assert child(client, GREEN).quarantined is False
 
 

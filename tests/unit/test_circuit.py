@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from simulated import SECOND_MS, Part, Plant, Seen, connected, running
 
@@ -20,6 +21,7 @@ from supervision.circuit import (
     stable_ms,
     suppressed,
 )
+from supervision.evaluate import evaluated
 from supervision.model import LastAction
 from supervision.orders import Forced, Orders
 from supervision.supervisor import Supervisor
@@ -188,6 +190,28 @@ def test_unknown_neither_opens_nor_interrupts() -> None:
     plant.look()
     plant.tick()
     assert plant.circuit.state is OPEN
+
+
+def test_a_check_knows_nothing_of_a_child_in_quarantine_or_unreadable() -> None:
+    """Its state is the one it was in then: a check that goes by it would restart its siblings in vain."""
+    plant = running()
+    flow = plant.supervisor.children["flow"]
+    assert isinstance(flow, Part)
+    flow.raises = ZeroDivisionError
+    plant.seconds(3)
+    plant.disconnect()
+    plant.seconds(60)
+    assert (plant.circuit.state, plant.given) == (CLOSED, [])
+    verdict = evaluated(connected, plant.view(), plant.now).verdict
+    assert verdict == Unknown("in quarantine or unreadable: flow")
+    flow.raises = None
+    plant.seconds(300)
+    assert plant.circuit.state is not CLOSED, "the quarantine is over"
+
+    view = running().view()
+    other = msgspec.structs.replace(view.children["flow"], unreadable="was written by other code")
+    view = msgspec.structs.replace(view, children={**view.children, "flow": other})
+    assert evaluated(connected, view, view.now).verdict == Unknown("in quarantine or unreadable: flow")
 
 
 def test_nothing_opens_while_the_collectors_are_gone() -> None:

@@ -574,6 +574,15 @@ def test_who_is_not_born_yet_is_starting_and_who_cannot_be_seen_is_degraded() ->
     assert aggregate.after(plant.view(), nothing).children == {"starting": 1, "degraded": 1}
 
 
+def test_who_is_in_quarantine_or_unreadable_is_degraded() -> None:
+    plant = running(Engine("a"), Engine("b"), checks=())
+    plant.records["a"] = replace(plant.records["a"], quarantined_until=plant.now + 60_000)
+    view = plant.view()
+    other = replace(view.children["b"], unreadable="was written by other code")
+    found = aggregate.after(replace(view, children={**view.children, "b": other}), Plan(None, ()))
+    assert (found.phase, found.children) == (Phase.DEGRADED, {"degraded": 2})
+
+
 def test_what_is_known_to_help_below_is_told_above() -> None:
     made = broken("degrade", "restart")
     made.live(60)
