@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from supervision.errors import StoreUnavailable
+from supervision.errors import InvalidDeclaration, StoreUnavailable
+from supervision.settings import masked
 
 CONNECT_TIMEOUT_S = 3.0
 """Seconds to wait for a TCP connection; a store on the same network answers in milliseconds."""
@@ -27,6 +29,13 @@ READ_TIMEOUT_S = 5.0
 
 HEALTH_CHECK_S = 15
 """A connection that was idle for so many seconds is checked before it is used again."""
+
+OPTIONS = (
+    *("db", "username", "password", "client_name", "protocol", "max_connections"),
+    *("socket_timeout", "socket_connect_timeout", "health_check_interval", "ssl_..."),
+)
+"""What may stand behind the ? of a store's address; with it redis-py takes anything else for an argument of its own,
+and ``?retry=`` or ``?decode_responses=`` would undo what holds for every connection of ours."""
 
 _REFUSALS = (
     redis.ReadOnlyError,
@@ -67,15 +76,45 @@ def server_of(client: redis.Redis) -> str:
 
 
 def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
-    """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``) that answers in bytes; connects on first use."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout),
-        socket_keepalive=True,
-        health_check_interval=HEALTH_CHECK_S,
-        retry=Retry(NoBackoff(), 0),
-        redis_connect_func=Greeting(),
+    """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``) that answers in bytes; connects on first use.
+
+    Raises `InvalidDeclaration` for an address that can never be one, without what may be secret in it.
+    """
+    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}  # which a local socket does not have
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout),
+            health_check_interval=HEALTH_CHECK_S,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=Greeting(),
+            **keepalive,
+        )
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # which connects nowhere: it says now what is wrong with them
+    except (TypeError, ValueError, redis.RedisError):
+        raise _refused(url) from None  # for what it says may be a part of a password
+    if _odd_options(url):
+        raise _refused(url)
+    return client
+
+
+def _odd_options(url: str) -> list[str]:
+    found = [name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
+    return [name for name in found if name not in OPTIONS and not name.startswith("ssl_")]
+
+
+def _refused(url: str) -> InvalidDeclaration:
+    try:
+        odd = _odd_options(url)
+    except ValueError:
+        odd = []
+    wrong = f"does not know {', '.join(map(repr, odd))}" if odd else "is none that can be connected to"
+    address = masked(url.partition("?")[0])
+    return InvalidDeclaration(
+        f"store address {address!r} {wrong}; needs redis://host:port/db, rediss://host:port/db or "
+        f"unix:///path, and behind a ? only {', '.join(OPTIONS)}, for example rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem"
     )
 
 

@@ -6,6 +6,7 @@ import socket
 import socketserver
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ import pytest
 import redis
 from lamps import Post, ask, counter, plant, reserved
 
-from supervision.errors import StoreUnavailable
+from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.ports import free_ports
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
@@ -111,6 +112,35 @@ def asked(store: Store) -> dict[str, Callable[[], object]]:
 def test_a_store_that_is_not_there_is_said_so(nowhere: str, what: str) -> None:
     with closing(Store(nowhere)) as store, pytest.raises(StoreUnavailable, match="did not answer"):
         asked(store)[what]()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("rediss://u:SECRET@127.0.0.1:1/0?x=SECRET", "'rediss://***@127.0.0.1:1/0' does not know 'x'"),
+        ("redis://127.0.0.1:1/0?retry=1&decode_responses=true", "does not know 'retry', 'decode_responses'"),
+        ("redis://u:SECRET@127.0.0.1:port/0", "none that can be connected to"),
+        ("rediss://:SECRET@h/0?ssl_cert_reqs=SECRET", "none that can be connected to"),
+        ("redis://h/0?max_connections=many&password=SECRET", "none that can be connected to"),
+        ("http://u:SECRET@h/", "none that can be connected to"),
+        ("redis://u:SECRET@[h/", "none that can be connected to"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_with_what_may_be(url: str, why: str) -> None:
+    with pytest.raises(
+        InvalidDeclaration, match=r"needs redis://host:port/db, rediss://.* behind a [?] only db, "
+    ) as told:
+        connect(url)
+    assert why in str(told.value)
+    assert "SECRET" not in "".join(traceback.format_exception(told.value))
+
+
+@pytest.mark.parametrize(
+    "url", ["unix:///nowhere.sock", "unix:///nowhere.sock?db=2", "rediss://127.0.0.1:1/0?ssl_cert_reqs=none"]
+)
+def test_local_sockets_and_encryption_are_connected_to(url: str) -> None:
+    with closing(connect(url)) as client, pytest.raises(redis.ConnectionError):
+        client.ping()
 
 
 def test_nobody_answers_a_ping_where_no_store_is(nowhere: str, store_url: str) -> None:
