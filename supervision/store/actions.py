@@ -38,6 +38,12 @@ MOST_PER_SWEEP = 500
 LONGEST_PAUSE_MS = 10_000
 """Sweeps come every second; after a longer pause, or a clock that was set, every wait goes on from where it was."""
 
+SWEEP_RHYTHM_MS = 1_000
+"""What has passed before a pause in any case, so that every wait ends even where each sweep comes after a pause."""
+
+SLOW_SWEEPS_MS = 120_000
+"""So far apart sweeps may come because their queue is behind; then it is their rhythm, and no pause any more."""
+
 _log = structlog.get_logger("supervision")
 
 
@@ -174,7 +180,11 @@ class Actions:
 
     def _overdue(self, skipped: int) -> list[bytes]:
         keys = [self._keys.due, self._keys.swept]
-        return list(self._scripts.run("overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS, skipped]))
+        return list(
+            self._scripts.run(
+                "overdue", keys, [MOST_PER_SWEEP, LONGEST_PAUSE_MS, skipped, SWEEP_RHYTHM_MS, SLOW_SWEEPS_MS]
+            )
+        )
 
     def _collect(self, stored_id: bytes, found: list[Record]) -> bool:
         """Add the record to ``found``, if there is one; False if nobody here can read it."""

@@ -7,7 +7,8 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     fence                   string  the last fence; start; never goes away
     action:<id>             hash    one action from reservation to end; goes 24 h after its end
     due                     zset    action id by when a sweep must look at it; goes at its end
-    swept                   string  when the due ones were looked at last; overdue; never goes away
+    swept                   string  "when:gap": when the due ones were looked at last, and how far apart looks lately
+                                    were (ms); overdue; never goes away
     sweeps                  hash    sweep -> request of the last order for it; sweep; never goes away
     outbox                  zset    entry id by when it was written; goes when published
     entries                 hash    entry id -> message; goes when published

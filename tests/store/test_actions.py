@@ -325,6 +325,29 @@ def test_two_sweeps_at_once_send_once(runtime: Runtime, store: Store) -> None:
     assert [store.actions.requeue(record.id, LOOK_AGAIN_MS) for record in overdue] == [()]
 
 
+@pytest.mark.parametrize(
+    "gaps",
+    [[12_000] * 8, [12_000, 10, 10] * 8, [15_000, 1_000] * 8, [400_000] * 60],
+    ids=["late", "in bursts", "now and then", "hardly ever"],
+)
+def test_sweeps_that_are_late_again_and_again_end_every_wait(store: Store, gaps: list[int]) -> None:
+    reserved(store)
+    started(store)
+    ask(store).set(store.keys.swept, now(store))
+    found = []
+    for gap in gaps:
+        passes(store, gap)
+        found += store.actions.overdue()
+    assert found, f"still {due_in(store)} ms to wait"
+
+
+def passes(store: Store, milliseconds: int) -> None:
+    """As if so much time had gone by: all that is stored is older by it."""
+    at, *gap = ask(store).get(store.keys.swept).decode().split(":")
+    ask(store).set(store.keys.swept, ":".join([str(int(at) - milliseconds), *gap]))
+    ask(store).zadd(store.keys.due, {"a": ask(store).zscore(store.keys.due, "a") - milliseconds})
+
+
 @pytest.mark.parametrize("jump", [HOUR_MS, -HOUR_MS], ids=["forward", "back"])
 def test_a_clock_that_is_set_changes_nothing_about_what_is_still_to_be_waited_for(store: Store, jump: int) -> None:
     reserved(store)
