@@ -138,15 +138,32 @@ class Actions:
         )
         return Ended(answer[0].decode(), entries(answer[1:]))
 
-    def requeue(self, action_id: str, look_again_ms: int) -> tuple[Entry, ...]:
-        """Send an action again whose time has come, if it still waits."""
+    def requeue(self, action_id: str, look_again_ms: int, supervisor: str = "") -> tuple[Entry, ...]:
+        """Send an action again whose time has come, if it still waits.
+
+        One whose record is gone is forgotten, and the slot that it holds below ``supervisor`` is free again.
+        """
         keys = self._keys
         answer = self._scripts.run(
             "requeue",
-            [keys.action(action_id), keys.due, keys.outbox, keys.entries, keys.events],
-            [action_id, look_again_ms],
+            [
+                *(keys.action(action_id), keys.due, keys.outbox, keys.entries, keys.events),
+                *(keys.of(supervisor, what) for what in ("control", "flight")),
+            ],
+            [action_id, look_again_ms, supervisor],
         )
-        return entries(answer[1:]) if answer[0] == b"queued" else ()
+        return () if answer[0] == b"left" else entries(answer[1:])
+
+    def _holder(self, action_id: bytes) -> str:
+        """The supervisor of the child whose slot that action holds, empty when there is none."""
+        with translated("flight"):
+            paths: list[bytes] = self._scripts.client.hkeys(self._keys.supervisors)  # type: ignore[assignment] # the sync client answers the value itself
+            pipeline = self._scripts.client.pipeline(transaction=False)
+            for path in paths:
+                pipeline.hvals(self._keys.of(path.decode(), "flight"))
+            taken: list[Any] = pipeline.execute(raise_on_error=False) if paths else []
+        lists = ((path, ids) for path, ids in zip(paths, taken, strict=True) if isinstance(ids, list))
+        return next((path.decode() for path, ids in lists if action_id in ids), "")
 
     def reserve(self, supervisor: str, actor: str, reservation: Reservation) -> tuple[str, tuple[Entry, ...]]:
         """Reserve the child's slot for a person, and the message to send; else ``busy``, ``duplicate`` or ``gone``."""
@@ -197,7 +214,9 @@ class Actions:
         if record:
             found.append(record)
         else:
-            self.requeue(action_id, 0)  # which forgets it: a due time without its record would be in the way for ever
+            # Forgotten: without its record its due time would be in the way for ever, and its child would wait for it.
+            # The wake-up goes with the outbox.
+            self.requeue(action_id, 0, self._holder(stored_id))
         return True
 
     def in_flight(self) -> int:

@@ -317,6 +317,25 @@ def test_a_due_time_without_its_action_is_forgotten(runtime: Runtime, store: Sto
     assert ask(store).zcard(store.keys.due) == 0
 
 
+def test_a_child_whose_action_lost_its_record_is_free_again(runtime: Runtime, store: Store) -> None:
+    runtime.declare()
+    reserved(store)
+    reserved(store, "b", "lamp-1")
+    make_due(store)
+    ask(store).delete(store.keys.action("a"))
+    assert runtime.sweep_due() == 0
+    assert flight(store) == {b"lamp-1": b"b"}
+    (lost,) = [record for record in store.history.since() if record.kind == "lost"]
+    assert (lost.subject, lost.action, lost.reason) == (
+        "plant/lamp-0",
+        "a",
+        "the record of its action a is gone: how it ended is not known",
+    )
+    assert [name for name in ask(store).zrange(store.keys.outbox, 0, -1) if name.startswith(b"tick:")] != []
+    assert runtime.sweep_due() == 0
+    reserved(store, "c", "lamp-0")
+
+
 def test_two_sweeps_at_once_send_once(runtime: Runtime, store: Store) -> None:
     reserved(store)
     make_due(store)
