@@ -25,6 +25,8 @@ BATCH_S = 0.02
 """How long the results of one batch are gathered: far below the second between two looks, and one write for many."""
 
 
+LOST = "its event loop ended before its look did: it was stopped, its tasks were cancelled, or a task of it exited"
+
 NOTE_S = 0.5
 """After so many seconds without any result, say what is under way, so that other processes do not begin it again."""
 
@@ -118,6 +120,10 @@ class Looker:
         timeout_s: float,
         results: "queue.SimpleQueue[Sight]",
     ) -> None:
+        def lost(child: Child) -> None:
+            self._returned(child)
+            results.put(Sight(child.name, error=LOST))
+
         awaited = [child for child in children if inspect.iscoroutinefunction(child.observe)]
         for child in children:
             if child not in awaited:
@@ -125,7 +131,7 @@ class Looker:
         for _ in range(min(MAX_THREADS, blocking.qsize())):
             _daemon(lambda: self._drain(blocking, results))
         if awaited:
-            _daemon(lambda: awaiting.look_at(awaited, timeout_s, self._one(timeout_s, results), _daemon))
+            _daemon(lambda: awaiting.look_at(awaited, timeout_s, self._one(timeout_s, results), _daemon, lost))
 
     def _drain(self, children: "queue.SimpleQueue[Child]", results: "queue.SimpleQueue[Sight]") -> None:
         """One thread's work: look at one child after the other until none is left."""
@@ -163,9 +169,17 @@ async def _awaited(child: Child, timeout_s: float) -> Sight:
     try:
         async with asyncio.timeout(timeout_s) as limit:
             seen = await child.observe()
-    except BaseException as error:  # noqa: BLE001 - user code: not even its SystemExit may end the loop of all
+    except BaseException as error:  # user code: not even its SystemExit may end the loop of all
+        if isinstance(error, asyncio.CancelledError) and not limit.expired() and _cancelled():
+            raise  # by somebody else, which says nothing about this child
         return Sight(child.name, error=_late(timeout_s, begun=True) if limit.expired() else documents.told(error))
     return _sight(child, lambda: seen)
+
+
+def _cancelled() -> bool:
+    """Whether somebody has cancelled the task that is at work, instead of something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _sight(child: Child, observe: Callable[[], object]) -> Sight:

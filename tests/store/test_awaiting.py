@@ -2,9 +2,10 @@
 
 import asyncio
 import queue
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -145,6 +146,59 @@ def test_a_result_that_comes_twice_counts_once() -> None:
     results.put(Sight("other"))
     gathered = looking._gathered(results, {"lamp", "other"}, time.monotonic() + 30)
     assert gathered == (Sight("lamp"), Sight("other"))
+
+
+async def stops() -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(60)
+
+
+async def cancels_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(60)
+
+
+async def exits_behind_its_back() -> None:
+    async def exits() -> None:
+        sys.exit(5)
+
+    ended = asyncio.create_task(exits())
+    await asyncio.sleep(60)
+    await ended
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("deed", [stops, cancels_all, exits_behind_its_back])
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_look_that_ends_the_loop_of_all_is_the_only_one_to_fail(
+    deed: Callable[[], Awaitable[None]], place: int
+) -> None:
+    class Ending(Lamp):
+        async def observe(self) -> LampSeen:  # type: ignore[override]  # both kinds are allowed
+            await deed()
+            return LampSeen(on=True)
+
+    lamps = [Awaited(f"lamp-{i}") for i in range(6)]
+    children = placed(*lamps[:place], Ending("ends"), *lamps[place:])
+    looker = Looker()
+    for _ in range(2):  # and none of them is taken to be under way still
+        assert errors(looker.look(children, 30)) == {"ends": looking.LOST, **{lamp.name: "" for lamp in lamps}}
+    until(lambda: not threads())
+
+
+def test_a_look_that_cancels_a_task_of_its_own_fails_by_itself() -> None:
+    class Cancelling(Lamp):
+        async def observe(self) -> LampSeen:  # type: ignore[override]  # both kinds are allowed
+            own = asyncio.create_task(asyncio.sleep(60))
+            own.cancel()
+            await own
+            return LampSeen(on=True)
+
+    assert errors(Looker().look(placed(Cancelling("own"), Awaited("lamp")), 30)) == {
+        "own": "CancelledError",
+        "lamp": "",
+    }
 
 
 def test_a_loop_that_is_only_busy_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
