@@ -9,12 +9,14 @@ from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 
 KEEP_MS = 7 * 24 * 3600 * 1000
-"""A week of history; an incident that is open longer than that keeps its records.
+"""A week of history; an incident that is open longer than that keeps its records: since it began, those about its
+subject and about what is below that."""
 
-It keeps all of those since it began, whatever they are about: a stream can only be cut at its old end. So a circuit
-that is forced open for a winter keeps a winter of history, of every supervisor in the namespace; `supervision doctor`
-names circuits that are not closed, and a reset lets the next sweep cut.
-"""
+SLICE = 300
+"""Records that one script looks through while an incident is open: a few milliseconds of the store's time."""
+
+MOST_SLICES = 200
+"""... and scripts per sweep: what is left then is for the next one."""
 
 _PAGE = 500
 
@@ -56,9 +58,15 @@ class History:
 
     def trim(self, keep_ms: int = KEEP_MS) -> int:
         """Remove what is older, except for the records of open incidents; answers how many."""
-        return int(
-            self._scripts.run("trim", [self._keys.events, self._keys.incidents, self._keys.supervisors], [keep_ms])
-        )
+        keys, removed = self._keys, 0
+        for _ in range(MOST_SLICES):
+            gone, more = self._scripts.run(
+                "trim", [keys.events, keys.incidents, keys.supervisors, keys.trimmed], [keep_ms, SLICE]
+            )
+            removed += gone
+            if not more:
+                break
+        return removed
 
 
 def past(record: tuple[bytes, dict[bytes, bytes]]) -> Past:

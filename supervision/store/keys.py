@@ -15,6 +15,8 @@ All keys of one namespace share the hash tag ``{namespace}``, so that a namespac
     incidents               hash    supervisor, or child nobody can see -> when its incident began; goes when it is over
     events                  stream  the history, written by every script; trimmed by age
     hooked                  string  id of the last event that hooks in other processes were told; hooked; never goes
+    trimmed                 string  "record incidents": how far the history was looked through for what an open incident
+                                    keeps, and which ones were open (a digest); trim, goes when none keeps anything
     counters                hash    metric and labels -> count; goes when its supervisor is forgotten
 
 Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fields go when it is removed:
@@ -113,6 +115,7 @@ class Keys:
         self.entries = self._prefix + "entries"
         self.incidents = self._prefix + "incidents"
         self.events = self._prefix + "events"
+        self.trimmed = self._prefix + "trimmed"
         self.counters = self._prefix + "counters"
         self.signals = self._prefix + "signals"
         self.releasing = self._prefix + "releasing"

@@ -3,7 +3,8 @@
 A look changes nothing: `due` lists without moving a due time, `history` without removing a record.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from supervision.documents import clipped
 from supervision.store import coordination_sweeps
 from supervision.store.actions import Actions
 from supervision.store.connection import translated
-from supervision.store.history import KEEP_MS, past
+from supervision.store.history import KEEP_MS, SLICE, Past, past
 from supervision.store.keys import Keys
 from supervision.store.orders import Asked
 from supervision.store.outbox import PATIENCE_MS, UNPUBLISHED_MS, Entry
@@ -144,11 +145,25 @@ def _history(sweeps: Sweeps, at: int) -> list[Swept]:
     began, declared = pipeline.execute()
     # An incident is a supervisor's or a child's.
     known = {path: moment for path, moment in began.items() if {path, path.rpartition(b"/")[0]} & set(declared)}
-    kept = [int(moment) for moment in known.values() if moment.isdigit()]
-    since = min([at - KEEP_MS, *kept])
-    records = sweeps.client.xrange(sweeps.keys.events, "-", f"({max(since, 0)}-0", count=MOST_LISTED + 1)
-    old = map(past, records)
-    return [Swept(record.id, record.at, f"{record.kind} {record.subject}") for record in old]
+    kept = {path.decode(): int(moment) for path, moment in known.items() if moment.isdigit()}
+    old = (record for record in _older(sweeps, at - KEEP_MS) if not _of_an_incident(record, kept))
+    return [Swept(record.id, record.at, f"{record.kind} {record.subject}") for record in islice(old, MOST_LISTED + 1)]
+
+
+def _older(sweeps: Sweeps, moment: int) -> Iterator[Past]:
+    """The records from before ``moment``, page by page."""
+    start = "-"
+    while page := sweeps.client.xrange(sweeps.keys.events, start, f"({max(moment, 1)}-0", count=SLICE):
+        yield from map(past, page)
+        start = f"({page[-1][0].decode()}"
+
+
+def _of_an_incident(record: Past, began: Mapping[str, int]) -> bool:
+    """Whether it is about what an open incident is about, or about something below that, since it began."""
+    written = int(record.id.partition("-")[0])
+    return any(
+        written >= moment and f"{record.subject}/".startswith(f"{subject}/") for subject, moment in began.items()
+    )
 
 
 def _forgotten(sweeps: Sweeps, at: int) -> list[Swept]:

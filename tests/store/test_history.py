@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from lamps import (
     ask,
     claimed,
@@ -28,9 +29,9 @@ from supervision.store.store import Store
 from supervision.view import Claim
 
 
-def age(store: Store, milliseconds: int) -> None:
-    """Write one record that is that old; only possible into an empty history."""
-    fields = {"at": now(store) - milliseconds, "epoch": 0, "kind": "state", "subject": "old", "reason": "r"}
+def age(store: Store, milliseconds: int, subject: str = "old") -> None:
+    """Write one record that is that old; only possible where none is younger."""
+    fields = {"at": now(store) - milliseconds, "epoch": 0, "kind": "state", "subject": subject, "reason": "r"}
     rest = {"before": "", "after": "", "attempt": 0, "actor": "tick"}
     ask(store).xadd(store.keys.events, {**fields, **rest}, id=f"{now(store) - milliseconds}-0")
 
@@ -116,14 +117,39 @@ def test_what_is_old_is_trimmed(store: Store) -> None:
 
 
 def test_records_since_an_open_incident_began_are_not_trimmed(store: Store) -> None:
-    age(store, 60_000)
-    age(store, 40_000)
+    age(store, 60_000, "plant")
+    age(store, 40_000, "plant")
     store.registry.declare(plant())
     ask(store).hset(store.keys.incidents, "plant", now(store) - 50_000)
     assert store.history.trim(30_000) == 1
     assert len(list(store.history.since())) == 1
     ask(store).hdel(store.keys.incidents, "plant")
     assert store.history.trim(30_000) == 1
+    assert ask(store).exists(store.keys.trimmed) == 0
+
+
+def test_an_open_incident_keeps_its_own_records_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In slices, from where the last sweep came to, and from the start once other incidents are open."""
+    monkeypatch.setattr("supervision.store.history.SLICE", 3)
+    monkeypatch.setattr("supervision.store.history.MOST_SLICES", 2)
+    for name in ("plant", "yard"):
+        store.registry.declare(plant(name=name))
+    about = ["plant", "plantation", "plant/lamp-0", "yard/lamp-0", "yard/lamp-1", "wait", "plant/line/pump", "yard"]
+    for place, subject in enumerate(about):
+        age(store, 50_000 - place, subject)
+    ask(store).hset(store.keys.incidents, mapping={"plant": now(store) - 60_000, "yard/lamp-1": now(store) - 60_000})
+
+    def left() -> list[str]:
+        return [record.subject for record in store.history.since()]
+
+    assert store.history.trim(30_000) == 3
+    assert left() == ["plant", "plant/lamp-0", "yard/lamp-1", "plant/line/pump", "yard"], "six were looked through"
+    assert store.history.trim(30_000) == 1
+    assert left() == ["plant", "plant/lamp-0", "yard/lamp-1", "plant/line/pump"]
+    assert store.history.trim(30_000) == 0
+    ask(store).hdel(store.keys.incidents, "plant")
+    assert store.history.trim(30_000) == 3
+    assert left() == ["yard/lamp-1"]
 
 
 def test_the_incident_of_a_supervisor_that_is_gone_keeps_nothing(store: Store) -> None:

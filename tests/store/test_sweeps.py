@@ -82,10 +82,15 @@ def recorded(store: Store, *ages_ms: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("of", ["plant", "plant/lamp-0"])
-@pytest.mark.parametrize(("began_ms_ago", "removed"), [(None, 2), (KEEP_MS + 30_000, 1), (60_000, 2)])
+@pytest.mark.parametrize(
+    ("of", "began_ms_ago", "removed"),
+    [
+        *((of, *case) for of in ("plant", "plant/lamp-0") for case in ((0, 2), (KEEP_MS + 30_000, 1), (60_000, 2))),
+        ("plant/lamp-1", KEEP_MS + 30_000, 2),
+    ],
+)
 def test_history_lists_the_records_that_the_sweep_will_remove(  # noqa: PLR0913, PLR0917 # fixtures, and a case
-    client: Client, runtime: Runtime, store: Store, of: str, began_ms_ago: int | None, removed: int
+    client: Client, runtime: Runtime, store: Store, of: str, began_ms_ago: int, removed: int
 ) -> None:
     runtime.declare()
     ids = recorded(store, KEEP_MS + 60_000, KEEP_MS + 10_000, KEEP_MS - 60_000)
