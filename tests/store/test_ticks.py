@@ -128,6 +128,22 @@ def test_a_tick_that_hangs_again_and_again_takes_one_process_at_a_time(store: St
     assert int(control(store)[b"lease_until"]) - claim.now == LEASE_MS, "one that was settled makes up for all"
 
 
+def test_two_tickers_that_are_slower_than_their_lease_do_not_supersede_each_other_for_ever(store: Store) -> None:
+    """Each commits only when the next one has had the time to claim: a lease later, if there is one."""
+    supervisor, outcomes = plant(), list[str]()
+    slow = claimed(store, supervisor)
+    for _ in range(6):
+        forget_slot(store, supervisor)
+        set_control(store, lease_until=int(control(store)[b"lease_until"]) - 2 * LEASE_MS)  # so long a tick takes
+        other = store.ticks.claim(supervisor, "slot")
+        outcomes.append(settled(store, supervisor, slow).outcome)
+        if isinstance(other, str):
+            forget_slot(store, supervisor)
+            other = claimed(store, supervisor)
+        slow = other
+    assert outcomes == ["superseded", "superseded", "done", "superseded", "superseded", "done"]
+
+
 def test_a_done_slot_is_a_duplicate(store: Store) -> None:
     supervisor = plant(interval=86_400, stale_after=90_000)
     assert ticked(store, supervisor).outcome == "done"
