@@ -22,7 +22,7 @@ from supervision.child import RESTART_CHILD
 from supervision.coordinating import Coordination
 from supervision.coordination.mailboxes import DeadLetter, MailboxView, Message
 from supervision.coordination.signals import Progress, Receipt
-from supervision.errors import Conflict, InvalidDeclaration, NotFound
+from supervision.errors import Conflict, NotFound
 from supervision.events_client import Following
 from supervision.listening import Listener
 from supervision.mail_client import Mailbox, Mailed, sending
@@ -102,16 +102,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
         app: Any = None,
     ) -> None:
         self._url = url or settings.read({}).store_url
-        try:
-            self._store = Store(self._url, namespace)
-        except ValueError as error:
-            if isinstance(error, InvalidDeclaration):
-                raise
-            # Not chained, and without the address: the parser's sentence quotes parts of it, a password among them.
-            raise InvalidDeclaration(
-                "the store's address cannot be read; it is redis://, rediss:// or unix://, for example "
-                f"{settings.DEFAULT_STORE_URL}, and in a password / # ? @ and % are written %2F %23 %3F %40 and %25"
-            ) from None
+        self._store = Store(self._url, namespace)
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(settings.for_celery(broker_url), app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from supervision.errors import InvalidDeclaration, StoreUnavailable
-from supervision.settings import masked
+from supervision.settings import DEFAULT_STORE_URL
 
 CONNECT_TIMEOUT_S = 3.0
 """Seconds to wait for a TCP connection; a store on the same network answers in milliseconds."""
@@ -101,20 +101,21 @@ def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
 
 
 def _odd_options(url: str) -> list[str]:
-    found = [name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
+    query = urlsplit(url).query
+    found = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
     return [name for name in found if name not in OPTIONS and not name.startswith("ssl_")]
 
 
 def _refused(url: str) -> InvalidDeclaration:
-    try:
-        odd = _odd_options(url)
-    except ValueError:
-        odd = []
-    wrong = f"does not know {', '.join(map(repr, odd))}" if odd else "is none that can be connected to"
-    address = masked(url.partition("?")[0])
+    """Without the address, and without the parser's sentence about it: either may quote a part of a password."""
+    query = url.partition("?")[2]
+    odd = [] if "@" in query else [name for name in _odd_options("?" + query) if name.isidentifier()]
+    options = f"has options that are none of {', '.join(OPTIONS)}: {', '.join(map(repr, odd))}"
+    wrong = options if odd else "cannot be read"
     return InvalidDeclaration(
-        f"store address {address!r} {wrong}; needs redis://host:port/db, rediss://host:port/db or "
-        f"unix:///path, and behind a ? only {', '.join(OPTIONS)}, for example rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem"
+        f"the store's address {wrong}; it is redis://, rediss:// or unix://, for example "
+        f"{DEFAULT_STORE_URL} or rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem, and in a password / # ? @ and % are "
+        "written %2F %23 %3F %40 and %25"
     )
 
 

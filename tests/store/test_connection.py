@@ -117,19 +117,18 @@ def test_a_store_that_is_not_there_is_said_so(nowhere: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("rediss://u:SECRET@127.0.0.1:1/0?x=SECRET", "'rediss://***@127.0.0.1:1/0' does not know 'x'"),
-        ("redis://127.0.0.1:1/0?retry=1&decode_responses=true", "does not know 'retry', 'decode_responses'"),
-        ("redis://u:SECRET@127.0.0.1:port/0", "none that can be connected to"),
-        ("rediss://:SECRET@h/0?ssl_cert_reqs=SECRET", "none that can be connected to"),
-        ("redis://h/0?max_connections=many&password=SECRET", "none that can be connected to"),
-        ("http://u:SECRET@h/", "none that can be connected to"),
-        ("redis://u:SECRET@[h/", "none that can be connected to"),
+        ("rediss://u:SECRET@127.0.0.1:1/0?x=SECRET", ": 'x'; it is redis://"),
+        ("redis://127.0.0.1:1/0?retry=1&decode_responses=true", "ssl_...: 'retry', 'decode_responses'; it is"),
+        ("redis://u:SECRET@127.0.0.1:port/0", "address cannot be read"),
+        ("rediss://:SECRET@h/0?ssl_cert_reqs=SECRET", "address cannot be read"),
+        ("redis://h/0?max_connections=many&password=SECRET", "address cannot be read"),
+        ("redis://:a?SECRET@h/0", "address cannot be read"),
+        ("http://u:SECRET@h/", "address cannot be read"),
+        ("redis://u:SECRET@[h/", "address cannot be read"),
     ],
 )
 def test_an_address_that_cannot_be_one_is_refused_with_what_may_be(url: str, why: str) -> None:
-    with pytest.raises(
-        InvalidDeclaration, match=r"needs redis://host:port/db, rediss://.* behind a [?] only db, "
-    ) as told:
+    with pytest.raises(InvalidDeclaration, match=r"it is redis://, rediss:// or unix://, for example") as told:
         connect(url)
     assert why in str(told.value)
     assert "SECRET" not in "".join(traceback.format_exception(told.value))
