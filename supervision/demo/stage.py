@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import signal
 import sys
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from types import FrameType
 from typing import Never
 
 from supervision.client import Client
-from supervision.demo.crew import Crew
+from supervision.demo.crew import FOREIGN, Crew
 from supervision.demo.outside import Outside
 from supervision.demo.report import Report
 from supervision.demo.scenes import SCENES
@@ -31,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _told_to_end)
     options = _arguments(argv)
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]  # the scenes' own Celery would follow them to somebody else's servers
     report = Report(options.folder, options.as_json)
     stays = sys.stdout.isatty() and not options.once and not options.as_json
     try:

@@ -20,6 +20,7 @@ def to(broker_url: str) -> tuple[Resumer, CeleryPublisher]:
     app = Celery("supervision-client", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
+        broker_write_url=broker_url,  # Celery prefers CELERY_BROKER_URL to what it is given, whoever has set that
         broker_connection_timeout=TIMEOUT_S,
         broker_transport_options={"socket_timeout": TIMEOUT_S, "socket_connect_timeout": 3, "socket_keepalive": True}
         if broker_url.partition(":")[0] in transport.ALIASES
