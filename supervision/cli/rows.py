@@ -122,6 +122,13 @@ def _paused(seen: "SupervisorView | ChildView") -> list[str]:
     return [f"paused until {moment(seen.paused_until)}"] if seen.paused_until else []
 
 
+def _checks(names: Sequence[str]) -> str:
+    """Which checks there are; those that watch the supervisors below read like alarms when all is well."""
+    own = [name for name in names if not name.endswith(":escalated")]
+    below = [] if len(own) == len(names) else ["the supervisors below"]
+    return f"checks: {', '.join([*own, *below]) or 'none'}"
+
+
 def circuit_sentence(seen: "SupervisorView") -> str:
     """What the circuit is about, in words."""
     if seen.unreadable:
@@ -129,7 +136,7 @@ def circuit_sentence(seen: "SupervisorView") -> str:
     if seen.last_tick_at is None:
         return "no tick yet"
     if seen.circuit == "closed":
-        return f"checks: {', '.join(seen.checks) or 'none'}"
+        return _checks(seen.checks)
     due = f"next in {age(seen.next_attempt_at - seen.at)}" if seen.next_attempt_at > seen.at else ""
     what = f"{seen.check}: {seen.reason}" if seen.check else seen.reason
     tries = ", ".join(filter(None, (_used(seen), due)))
