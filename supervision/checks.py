@@ -20,7 +20,10 @@ DEFAULT_TRIP_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One child as a check sees it: its state, its phase and its observed document."""
+    """One child as a check sees it: its state, its phase and its observed document.
+
+    Go by what was observed: state and phase stand still while an open circuit holds the child.
+    """
 
     name: str
     state: str
