@@ -216,4 +216,6 @@ def test_prometheus_finds_nothing_wrong_with_our_names(start: Start, plant_store
     assert promtool, "promtool is not on PATH; tests marked `servers` need it: apt-get install prometheus"
     _, text = start(store_url, SUPERVISION_NAMESPACE=plant_store.keys.namespace).get("/metrics")
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    complaints = (checked.stdout + checked.stderr).splitlines()
+    # A gauge whose name the plans fixed. Anything else would be a mistake of ours.
+    assert complaints == ['blocking_coordinators_total non-counter metrics should not have "_total" suffix']
