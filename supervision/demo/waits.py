@@ -115,7 +115,8 @@ class CoordinatorsDie(Scene):
         """As the store has it: by its silence."""
         environment = {**os.environ, "SUPERVISION_STORE_URL": self.world.crew.store.url}
         command = [sys.executable, "-P", "-m", "supervision.demo.keeper"]
-        self.keeper = Guarded(command, env=environment, grace=1)
+        with (self.world.crew.logs / "keeper.log").open("wb") as log:
+            self.keeper = Guarded(command, env=environment, stdout=log, grace=1)
         self.paused_pid = int(self.world.awaited(lambda: self._process(NAME), HEAL_S))
         self.world.awaited(lambda: self.world.client.waits(signal=SIGNAL), HEAL_S)
         watch = Stopwatch()
