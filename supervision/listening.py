@@ -68,9 +68,15 @@ class Listener:
         for wait_id in watched:
             self.call(wait_id)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody listens any more."""
+        return self._closed.is_set()
+
     def close(self) -> None:
-        """End the thread; whoever still waits looks for itself."""
+        """End the thread; whoever still waits is woken, and told."""
         self._closed.set()
+        self.call_all()
         thread, notices = self._thread, self._notices
         if notices:
             notices.interrupt()

@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Final, Self
 
 from supervision.beating import Heart, this_process
 from supervision.coordinating import Coordination
-from supervision.coordination.signals import valid_signal
+from supervision.coordination.signals import MAX_NAME_LENGTH, valid_signal
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
     ERRORS,
@@ -66,6 +67,7 @@ class Coordinator:
         self.name: Final = valid_signal(name, "coordinator")
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
+        self._waiting: set[str] = set()
         self._doing, self._moved, self._refused, self._left = doing, False, "", False
         parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
         registered = coordination.store.coordinators.register(
@@ -118,16 +120,20 @@ class Coordinator:
     def course(  # one wait
         self, on: Any, *, timeout: float, expects: str, on_death: OnDeath, wake: Callable[[], object]
     ) -> Generator[float, None, Claimed]:
-        """A wait as steps: yields how long to sleep at most, unless woken; ends with the claim.
-
-        Both clients drive it, one with a thread, the other with an event loop.
-        """
+        """A wait as steps, which both clients drive: yields how long to sleep at most; ends with the claim."""
         wait = self._terms(on, timeout, expects, on_death)
-        wait_id = f"{self.name}>{described(wait.on)}"
+        wait_id = f"{self.name}>{_brief(described(wait.on))}"
+        if wait_id in self._waiting:
+            raise InvalidWait(
+                f"{self.name} waits for {described(wait.on)!r} already, in another thread; share what it gets"
+            )
+        self._waiting.add(wait_id)
         deadline = time.monotonic() + wait.timeout
         self._listener.watch(wait_id, wake)
         try:
             while True:
+                if self._listener.closed:
+                    raise StoreUnavailable(f"{self.name}: its client is closed; the wait is kept for its name")
                 try:
                     claim = self._enter(wait_id, wait)
                 except StoreUnavailable:
@@ -141,6 +147,7 @@ class Coordinator:
                 yield min(max(claim.left, 0.01), LONGEST_SLEEP_S)
         finally:
             self._listener.forget(wait_id, wake)
+            self._waiting.discard(wait_id)
 
     @contextmanager
     def going_on(self, claim: Claimed) -> Iterator[Any]:
@@ -222,6 +229,11 @@ class Coordinator:
             self._left = True
             self._coordination.store.coordinators.leave(self.name, self.incarnation, failed=failed, why=why)
             self._coordination.mourn()
+
+
+def _brief(told: str) -> str:
+    """What is waited for, as a part of a key: a digest where there is much of it."""
+    return told if len(told) <= MAX_NAME_LENGTH else blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:

@@ -26,7 +26,7 @@ MIN_TIMEOUT_S = 0.001
 MAX_TIMEOUT_S = 30 * 86_400.0
 """A month: what should last longer is no wait but a plan."""
 
-MOST_LEAVES = 1000
+MOST_LEAVES = 100
 """Signals in one wait; more of them are what `gather` and swarms are for."""
 
 MOST_DEPTH = 10

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from celery import Celery, Signature, current_app
 
-from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, terms, valid_terms
+from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, described, terms, valid_terms
 from supervision.engine.resuming import QUEUE, WAIT
 from supervision.errors import InvalidWait
 from supervision.model import shown
@@ -96,8 +96,18 @@ def _part(part: Any) -> Node:
     if not isinstance(part, Mapping) or part.get("task") != WAIT:
         raise InvalidWait(f"a part of a wait is {shown(part)}: needs a signal's name, wait_for(...) or another join")
     wait = terms(part["kwargs"])
+    if wait.on_timeout or wait.replacement or wait.carry or wait.owner or wait.on_death != "fail":
+        raise InvalidWait(
+            f"a part of a wait, {shown(described(wait.on))}, has terms that only a whole wait can have; "
+            "give on_timeout, on_death, replacement, carry and owner to the join"
+        )
+    if wait.on.of and wait.timeout != DEFAULT_TIMEOUT_S:
+        raise InvalidWait(
+            f"a join in a join, {shown(described(wait.on))}, has no timeout of its own; "
+            "give it to the signals in it, or to the whole"
+        )
     if wait.on.of:
-        return wait.on  # its own timeout is the whole's
+        return wait.on
     within = wait.timeout if wait.timeout != DEFAULT_TIMEOUT_S else 0.0
     return msgspec.structs.replace(wait.on, within=within)
 

@@ -97,7 +97,12 @@ def test_one_signal_of_a_name_and_clear_answers(store: Store) -> None:
 
 def test_a_signal_whose_time_is_over_lets_nobody_pass_and_can_be_sent_again(store: Store) -> None:
     send(store, "s", ttl_ms=1)
-    until(lambda: enter(store, uuid.uuid4().hex, "s").state == "waiting", what="its time to be over")
+
+    def waits() -> bool:
+        claim = enter(store, uuid.uuid4().hex, "s")
+        return claim.state == "waiting" or not over(store, claim)
+
+    until(waits, what="its time to be over")
     assert not send(store, "s", '"second"').repeated
     assert store.signals.payload("s") == "second"
 
@@ -348,3 +353,58 @@ def test_nothing_is_left_a_day_after_everything_has_ended(store: Store) -> None:
     kept = {store.keys.events, store.keys.counters}
     left = {key.decode() for key in ask(store).keys(f"{store.keys.events.removesuffix('events')}*")}
     assert left <= kept
+
+
+def test_what_nobody_went_on_with_for_a_day_is_still_gone_on_with(store: Store) -> None:
+    enter(store, "w", "s")
+    send(store, "s", "7")
+    for _ in range(3):
+        for registry in (store.keys.ended, store.keys.signals):
+            ask(store).zadd(registry, dict.fromkeys(ask(store).zrange(registry, 0, -1), 1))
+        ask(store).hset(store.keys.signal("s"), "until", 1)
+        store.waits.clear(100, 1000)
+        claim = claimed(store, "w")
+        assert claim.outcome is not None
+        assert claim.outcome.payloads == {"s": 7}, "also for whoever comes after one that died"
+        ask(store).hset(store.keys.wait("w"), "lease", 1)
+    assert over(store, claim) == 1
+
+
+def test_only_a_wait_that_cannot_do_without_it_closes_a_circle(store: Store) -> None:
+    for name in "abc":
+        store.coordinators.register(name, kind="process", process=f"here:{name}", host="here")
+    choice = Node(k=1, of=(Node(signal="x", expects="b"), Node(signal="y", expects="c")))
+    store.waits.enter("1", Terms(choice, owner="a"), mail=MAIL)
+    assert enter(store, "2", "from-a", owner="b", expects="a").state == "waiting", "c can still send y"
+    send(store, "stands")
+    assert enter(store, "3", "stands", owner="a", expects="b").state == "received"
+    assert enter(store, "4", "stands", owner="a", expects="nobody").state == "received"
+
+
+def test_a_thousand_ways_that_are_no_circle_are_looked_at_once_each(store: Store) -> None:
+    layers = [[f"{layer}/{side}" for side in "ab"] for layer in range(40)]
+    for name in (name for layer in layers for name in layer):
+        store.coordinators.register(name, kind="process", process=f"here:{name}", host="here")
+    for above, below in zip(layers[-2::-1], layers[:0:-1], strict=True):
+        for owner in above:
+            on = Node(k=2, of=tuple(Node(signal=f"{owner}>{name}", expects=name) for name in below))
+            assert store.waits.enter(owner, Terms(on, owner=owner), mail=MAIL).state == "waiting"
+    last, first = layers[-1][0], layers[0][0]
+    with pytest.raises(InvalidWait, match=f"{last} waits for {first} waits for .* waits for {last}"):
+        enter(store, "closing", "round", owner=last, expects=first)
+
+
+def test_a_death_that_is_told_late_replaces_nobody_who_has_come_back(store: Store) -> None:
+    signature = {"task": "user.again", "args": [], "kwargs": {}}
+    first = store.coordinators.register("a", kind="process", process="here:1", host="here").incarnation
+    enter(store, "replaces", "s", expects="a", on_death="replace", replacement=signature)
+    enter(store, "fails", "s", expects="a")
+    store.coordinators.leave("a", first, failed=True, why="broken")
+    store.coordinators.register("a", kind="process", process="here:2", host="here")
+    _, ended = store.coordinators.mourn("a", claim=False)
+    assert [claim.id for claim in ended] == ["fails"]
+    assert "is failed: broken" in str(claimed(store, "fails").outcome)
+    assert not [entry for entry in store.outbox.unpublished(0) if entry.kind == "replace"]
+    store.coordinators.bury("here:2", "killed")
+    store.coordinators.mourn("a", claim=False)
+    assert [entry.kind for entry in store.outbox.unpublished(0)] == ["replace"]

@@ -3,20 +3,34 @@
 local most, keep = ARGV[1], tonumber(ARGV[2])
 local function past(registry, until_) return redis.call('ZRANGEBYSCORE', registry, '-inf', text(until_), 'LIMIT', 0, most) end
 
--- A wait that a process has never fetched owes its signal an answer no longer.
-local waits = past(ended, now - keep)
-for _, id in ipairs(waits) do
-  local wait = hash(key('wait', id))
-  if wait.state == 'ended' and wait.how == 'signalled' then
-    local terms = terms_of(wait)
-    if not terms.tree then redis.call('HINCRBY', key('signal', terms.leaves[1][1]), 'owed', -1) end
-    receipts(id, wait, terms, 'dead')
+local dead_letters, WEEK = key('dead_letters'), 7 * 86400000
+-- A task that was never gone on with is still to be, however long no worker was there; a dead letter waits for a person.
+local function still_wanted(id, wait)
+  if wait.state == 'dead_letter' then return now - tonumber(redis.call('ZSCORE', dead_letters, 'wait:' .. id) or 0) < WEEK end
+  return wait.mail and (wait.state == 'ended' or wait.state == 'received')
+end
+
+local function forget(id, wait)
+  if wait.state and wait.state ~= 'processed' then -- which a process has never fetched, or a person never retried
+    quits(wait, terms_of(wait))
+    receipts(id, wait, terms_of(wait), 'dead')
   end
   redis.call('DEL', key('wait', id))
   redis.call('UNLINK', key('results', id))
   redis.call('ZREM', ended, id)
   redis.call('ZREM', undelivered, id)
-  redis.call('ZREM', key('dead_letters'), 'wait:' .. id)
+  redis.call('ZREM', dead_letters, 'wait:' .. id)
+end
+
+local waits = 0
+for _, id in ipairs(past(ended, now - keep)) do
+  local wait = hash(key('wait', id))
+  if still_wanted(id, wait) then
+    redis.call('ZADD', ended, text(now), id)
+  else
+    waits = waits + 1
+    forget(id, wait)
+  end
 end
 
 local signals = 0
@@ -36,4 +50,4 @@ for _, id in ipairs(gone) do
   redis.call('DEL', key('coordinator', id))
   redis.call('ZREM', key('coordinators'), id)
 end
-return {#waits, signals, #gone}
+return {waits, signals, #gone}

@@ -28,24 +28,14 @@ if state then
 end
 if ARGV[7] == '1' then return {'gone'} end
 
--- Who waits, by way of who is expected, for whom: a circle when it comes back to the one that begins to wait now.
-local function circle(from, path)
-  path[#path + 1] = from
-  if from == terms.owner then return path end
-  if #path > 50 then return nil end
-  for _, other in ipairs(redis.call('SMEMBERS', key('waits_of', from))) do
-    for _, leaf in ipairs(cjson.decode(redis.call('HGET', key('wait', other), 'what')).leaves) do
-      local found = leaf[2] ~= '' and circle(leaf[2], {unpack(path)})
-      if found then return found end
-    end
-  end
+-- Nobody waits for a signal that stands, whoever was expected to send it.
+local came = {}
+for i, leaf in ipairs(terms.leaves) do
+  if latched(leaf[1]) then came[i] = true
+  elseif leaf[2] ~= '' and redis.call('EXISTS', key('coordinator', leaf[2])) == 0 then return {'unknown', leaf[2]} end
 end
-
-for _, leaf in ipairs(terms.leaves) do
-  if leaf[2] ~= '' and redis.call('EXISTS', key('coordinator', leaf[2])) == 0 then return {'unknown', leaf[2]} end
-  local found = terms.owner and leaf[2] ~= '' and circle(leaf[2], {terms.owner})
-  if found then return {'circle', unpack(found)} end
-end
+local found = terms.owner and circle(terms.owner, terms, came)
+if found then return {'circle', unpack(found)} end
 
 if terms.parts and redis.call('HLEN', key('parts', id)) ~= terms.parts then return {'unstaged'} end
 local wait = {state = 'waiting', what = what, since = text(now)}

@@ -26,14 +26,16 @@ local function receipts(id, wait, terms, state)
   end
 end
 
+-- A wait for one signal has no copy of it: the signal stays as long as somebody may still go on with the wait.
+local function quits(wait, terms)
+  if wait.how == 'signalled' and not terms.tree then redis.call('HINCRBY', key('signal', terms.leaves[1][1]), 'owed', -1) end
+end
+
 local function first_claim(id, wait, terms)
   receipts(id, wait, terms, 'received')
   if wait.how ~= 'signalled' then return end
   local name = terms.leaves[1][1]
-  if not terms.tree then
-    redis.call('HINCRBY', key('signal', name), 'owed', -1)
-    redis.call('HINCRBY', key('signal', name), 'taken', 1)
-  end
+  if not terms.tree then redis.call('HINCRBY', key('signal', name), 'taken', 1) end
   local sent = tonumber(redis.call('HGET', key('signal', name), 'at') or now)
   measure(counters, 'signal_delivery_latency_seconds', {'0.005', '0.01', '0.05', '0.1', '0.5', '1', '5', '60'},
     now - math.max(sent, tonumber(wait.since)))

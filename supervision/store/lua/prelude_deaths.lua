@@ -13,6 +13,9 @@ local function leave_behind(id)
   redis.call('SUNIONSTORE', mourners, mourners, expecting)
   redis.call('DEL', expecting)
   redis.call('ZADD', key('mourning'), text(now), id)
+  -- Whose death it was: another instance may have come before all are told.
+  local known = redis.call('HMGET', key('coordinator', id), 'incarnation', 'state', 'why')
+  redis.call('HSET', key('coordinator', id), 'died_as', known[1], 'died_of', 'is ' .. known[2] .. ': ' .. known[3])
   return true
 end
 

@@ -11,6 +11,8 @@ for i = 1, #ARGV, 3 do
     redis.call('HDEL', key('wait', id), 'mail')
     redis.call('UNLINK', key('results', id))
     redis.call('ZREM', undelivered, id)
+    redis.call('ZADD', ended, text(now), id) -- from now on it can be asked for, for a day
+    quits(wait, terms_of(wait))
     receipts(id, wait, terms_of(wait), state)
     wait_event(id, wait.how, state, wait.why)
   end

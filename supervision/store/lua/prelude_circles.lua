@@ -1,0 +1,49 @@
+-- prelude_circles: whether a wait that begins would close a circle of waits; stands after prelude_leaves
+
+-- Whether a wait cannot come true any more without its leaf i: only such a leaf holds it up for certain.
+local function needs(terms, came, i)
+  if came[i] ~= nil then return false end
+  if not terms.tree then return true end
+  local without = {[i] = false}
+  for leaf, verdict in pairs(came) do without[leaf] = verdict end
+  return judged(terms.tree, without) == false
+end
+
+-- Whom a wait needs.
+local function needed(terms, came)
+  local found = {}
+  for i, leaf in ipairs(terms.leaves) do
+    if leaf[2] ~= '' and needs(terms, came, i) then found[#found + 1] = leaf[2] end
+  end
+  return found
+end
+
+-- The way from the owner of a wait, over those who are needed, back to the owner; each coordinator is looked at once.
+local function circle(owner, terms, came)
+  local queue, before = {}, {}
+  local function next_of(from, names)
+    for _, name in ipairs(names) do
+      if not before[name] then
+        before[name] = from
+        queue[#queue + 1] = name
+      end
+    end
+  end
+  next_of(owner, needed(terms, came))
+  local at = 1
+  while queue[at] and queue[at] ~= owner do
+    for _, id in ipairs(redis.call('SMEMBERS', key('waits_of', queue[at]))) do
+      local wait = hash(key('wait', id))
+      next_of(queue[at], needed(terms_of(wait), so_far(wait, terms_of(wait))))
+    end
+    at = at + 1
+  end
+  if not queue[at] then return nil end
+  local path, name = {owner}, before[owner]
+  while name ~= owner do
+    table.insert(path, 1, name)
+    name = before[name]
+  end
+  table.insert(path, 1, owner)
+  return path
+end
