@@ -31,7 +31,7 @@ from supervision.members import Changes
 from supervision.model import ChildRecord, Event, Reservation, Update
 from supervision.ordered import heard, unheard
 from supervision.orders import Mode
-from supervision.restarting import called, everything, round_of, with_probe
+from supervision.restarting import called, everything, of_those_who_are_there, round_of, with_probe
 from supervision.room import Room, fitted
 from supervision.view import ChildView, View
 
@@ -62,7 +62,9 @@ def decide(view: View, now: int) -> Plan:
     suspected, suspicions = freshness.suspected(view.circuit.suspected, suspicion, view.supervisor.path, now)
     evaluations = [evaluated(check, view, now) for check in view.supervisor.checks]
     ordered = heard(view, everything(view), now)
-    stepped = ordered.step or step(view.circuit, round_of(view, evaluations, now, blind=bool(suspected)))
+    stepped = ordered.step or step(
+        of_those_who_are_there(view), round_of(view, evaluations, now, blind=bool(suspected))
+    )
     circuit, probe = with_probe(stepped, view)
     circuit, calls = called(circuit, view, now)
     circuit = replace(circuit, broken=broken(view, evaluations), suspected=suspected)

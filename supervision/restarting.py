@@ -37,6 +37,12 @@ def round_of(view: View, evaluations: list[Evaluation], now: int, *, blind: bool
     )
 
 
+def of_those_who_are_there(view: View) -> Circuit:
+    """The circuit without errands for children that were removed meanwhile: nobody could take them."""
+    left = tuple(errand for errand in view.circuit.errands if errand.child in view.children)
+    return replace(view.circuit, errands=left) if len(left) < len(view.circuit.errands) else view.circuit
+
+
 def rules_of(declared: Supervisor) -> Rules:
     """What a declaration says about its circuit."""
     return Rules(

@@ -35,7 +35,7 @@ Of one supervisor, each named ``s:<supervisor>:`` and what follows; a child's fi
     members                 hash    dynamic child -> which document wanted it, since when it leaves; enrol
     sources                 hash    digest -> the supervisor's desired document that members are made from; enrol
     gone                    hash    removed child -> when; enrol, prune; for 24 h, so that nothing late brings it back
-    orphans                 hash    child that is not in the code of those who sweep -> since when; prune
+    orphans                 hash    child that is not in the code of those who sweep -> since when; prune, enrol
 
 Of coordination. A member of ``deadlines``, ``waiters`` and ``expecting`` is ``<leaf>#<wait>``: the number of the signal
 in a wait for several, from 1, or 0 for the whole wait:

@@ -103,7 +103,7 @@ class Ticks:
             "unused": _unused(view, plan),
             "events": [_event(event) for event in plan.members.events],
         }
-        documents_of_children = (of(path, what) for what in DOCUMENTS)
+        documents_of_children = (of(path, what) for what in (*DOCUMENTS, "orphans"))
         answer = self._scripts.run(
             "enrol",
             [*own, keys.incidents, of(path, "orders"), keys.events, of(path, "flight"), *documents_of_children],
