@@ -89,7 +89,12 @@ def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any
 
 
 def _resumed(task: Waiting) -> Claimed:
-    return type(task).waits().enter(str(task.request.id), None, resumed=True)
+    claim = type(task).waits().enter(str(task.request.id), None, resumed=True)
+    if claim.state == "gone":
+        _log.warning(
+            "wait_unknown", wait=claim.id, why="a message says that it ended, and there is none; it is ignored"
+        )
+    return claim
 
 
 def _begun(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
