@@ -13,7 +13,7 @@ from waiting_system import WaitingSystem, running
 
 from supervision import Cancelled, InvalidWait, PartsFailed, SignalTimeout, gather, wait_for
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 SOON = 20.0
 
 
@@ -171,13 +171,11 @@ def test_parts_of_an_app_whose_tasks_we_do_not_know(system: WaitingSystem) -> No
     own.close()
 
 
-@pytest.mark.chaos
 def test_a_thousand_parts(system: WaitingSystem) -> None:
     assert gathers(system, adds(system, 1000), system.task("total")).apply_async().get(timeout=100) == 499_500
     nothing_is_left(system)
 
 
-@pytest.mark.chaos
 def test_processes_that_die_in_the_middle_of_publishing_lose_no_part(system: WaitingSystem, name: str) -> None:
     parts = [system.task("note", i, tag=name) for i in range(400)]
     result = gathers(system, parts, system.task("note", tag=f"then-{name}")).apply_async()

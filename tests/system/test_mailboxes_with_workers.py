@@ -13,7 +13,7 @@ from waiting import until
 
 from supervision.client import Client
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,6 @@ def test_a_message_is_handled_when_what_takes_its_handlers_place_has_ended(clien
     assert box.view().handled == 3
 
 
-@pytest.mark.chaos
 def test_a_message_that_kills_every_process_is_a_dead_letter_after_five_of_them(
     client: Client, system: MailSystem
 ) -> None:
@@ -90,7 +89,6 @@ def test_a_message_that_kills_every_process_is_a_dead_letter_after_five_of_them(
     assert [dead.why for dead in box.dead_letters()] == ["the process that handled it was killed"]
 
 
-@pytest.mark.chaos
 def test_poison_is_a_dead_letter_and_the_next_ones_go_on(client: Client, system: MailSystem) -> None:
     box = client.mailbox("poisoned")
     box.handle(signature("mail_tasks.break_on", kwargs={"poison": 1}))

@@ -12,7 +12,7 @@ from waiting_system import WaitingSystem, running
 
 from supervision import InvalidDeclaration, once
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 SOON = 20.0
 
 
