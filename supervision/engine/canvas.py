@@ -85,11 +85,6 @@ def k_of(k: int, *parts: "str | Signature[Any]", **terms_: Any) -> "Signature[An
     return _signature(Node(k=k, of=tuple(map(_part, parts))), **terms_)
 
 
-def node_of(what: "str | Mapping[str, Any]") -> Node:
-    """What a name or a signature of ours waits for."""
-    return Node(signal=what) if isinstance(what, str) else _part(what)
-
-
 def _part(part: Any) -> Node:
     if isinstance(part, str):
         return Node(signal=part)
