@@ -140,12 +140,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One check's answer; ``mark`` orders evaluations, ``seen_at`` is when the oldest observation it read began."""
+    """One check's answer; ``mark`` orders evaluations, ``seen_at`` is when the oldest observation it read began.
+
+    ``due``: it is unknown only because the next look has not come yet.
+    """
 
     check: Check
     verdict: Verdict
     mark: int = 0
     seen_at: int = 0
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +187,9 @@ def suppressed(circuit: Circuit, evaluations: Sequence[Evaluation], children: It
     """The ``children`` whose derivation ``circuit`` suppresses.
 
     A check that knows nothing now suppresses nobody: what it waits for (a dead child, one that cannot be seen) may be
-    just what only derivation brings back, and a gate must never stop what would open it. A child that is stopped in
-    the middle of a restart is not started by its own rules before its turn.
+    just what only derivation brings back, and a gate must never stop what would open it. One that waits for nothing
+    but the next look holds them as before: after a pause of the ticks siblings are seen one after the other. A child
+    that is stopped in the middle of a restart is not started by its own rules before its turn.
     """
     if circuit.state is State.CLOSED:
         return frozenset()
@@ -194,7 +199,8 @@ def suppressed(circuit: Circuit, evaluations: Sequence[Evaluation], children: It
     gates = [
         seen.check
         for seen in evaluations
-        if not isinstance(seen.verdict, Unknown) and (seen.check.name == circuit.check or tripped(circuit, seen.check))
+        if (seen.due or not isinstance(seen.verdict, Unknown))
+        and (seen.check.name == circuit.check or tripped(circuit, seen.check))
     ]
     gated = (child for child in children if any(not gate.affects or child in gate.affects for gate in gates))
     return waiting | frozenset(gated)

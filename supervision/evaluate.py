@@ -3,7 +3,7 @@
 Whatever a rule does besides answering (it raises, it answers nonsense) is the same as not knowing, and is told once.
 """
 
-from supervision import documents
+from supervision import documents, freshness
 from supervision.checks import Broken, Check, Fail, Ok, Seen, Unknown, Verdict
 from supervision.child import RESTART_CHILD
 from supervision.circuit import Evaluation
@@ -33,7 +33,8 @@ def evaluated(check: Check, view: View, now: int) -> Evaluation:
     stale = [seen.child.name for seen in read if not seen.fresh(now)]
     unborn = [seen.child.name for seen in read if seen.record is None]
     if stale or unborn:
-        return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"))
+        due = not unborn and not any(freshness.missed(seen, now) for seen in read)
+        return Evaluation(check, Unknown(f"not fresh: {', '.join(stale or unborn)}"), due=due)
     frozen = [seen.child.name for seen in read if seen.unreadable or (seen.record and quarantined(seen.record, now))]
     if frozen:  # in the state that it was in then, whatever has become of it
         return Evaluation(check, Unknown(f"in quarantine or unreadable: {', '.join(frozen)}"))

@@ -110,6 +110,12 @@ def fresh(seen: "ChildView", stale_ms: int, now: int, resumed: int) -> bool:
     return 0 <= now - seen.observation.at < stale_ms and (seen.observation.at >= resumed or resumed > now)
 
 
+def missed(seen: "ChildView", now: int) -> bool:
+    """Whether a born child that is not fresh should have been seen again by now; else its next look is merely due."""
+    assert seen.record is not None  # noqa: S101 # who is not born is not missed
+    return now - _silent_since(seen, seen.record, now, seen.resumed) >= seen.stale_after_ms
+
+
 def climb(view: "View", now: int) -> dict[str, Rung]:
     """The rungs of all children of ``view`` whose record changes by it, or that are to be looked at alone."""
     # Nearly all children are fresh and on no rung: they cost one comparison.

@@ -474,6 +474,27 @@ def test_an_open_circuit_suppresses_those_that_its_failing_checks_affect() -> No
     assert suppressed(Circuit(check="narrow"), failing, plant.truth) == set()
 
 
+def test_who_was_merely_not_looked_at_yet_since_a_pause_still_holds_its_siblings() -> None:
+    """Ticks and looks had stopped, and the broker is seen again before the flow."""
+    plant = verifying()
+    plant.truth["broker"] = Seen(alive=False)
+    plant.look()
+    plant.pass_time(30)
+    plant.resumed = plant.now
+    plant.look("broker")
+    plant.tick()
+    assert plant.acts() == [("flow", "restart_child")]
+    for _ in range(9):
+        plant.pass_time()
+        plant.look("broker")
+        plant.tick()
+    assert plant.acts() == [("flow", "restart_child")]
+    plant.pass_time()
+    plant.look("broker")
+    plant.tick()
+    assert plant.acts() == [("flow", "restart_child"), ("broker", "start")], "it is missed by now; nobody waits for it"
+
+
 @pytest.mark.parametrize("dying", ["broker", "flow"])
 def test_a_child_that_dies_while_its_circuit_is_open_is_started_again_and_the_circuit_closes(dying: str) -> None:
     knowing = check("broker", "flow", restart="flow", name="knowing")(
@@ -819,7 +840,7 @@ NONSENSE = [
     Fail(NO_TEXT),
     unknown("no idea"),
     Unknown(NO_TEXT),
-    object(),
+    pytest.param(object(), id="an object"),
 ]
 
 
@@ -830,7 +851,7 @@ def test_nonsense_is_the_same_as_not_knowing(answer: Any) -> None:
     assert plant.moves() == []
 
 
-@pytest.mark.parametrize("restart", ["motor", 5, ["flow"], object()], ids=repr)
+@pytest.mark.parametrize("restart", ["motor", 5, ["flow"], pytest.param(object(), id="an object")], ids=repr)
 def test_a_failure_that_names_no_child_to_restart_is_the_same_as_not_knowing(restart: Any) -> None:
     plant = running(checks=(check("flow", restart="flow", name="odd")(lambda _flow: fail("bad", restart=restart)),))
     plant.seconds(10)

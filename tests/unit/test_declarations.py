@@ -372,7 +372,7 @@ def test_a_bad_declaration_is_refused_with_thing_value_and_remedy(
         {"checks": [connected, connected]},
         {"restart": "often"},
     ],
-    ids=str,
+    ids=["interval", "stale_after", "max_attempts", "a check of nobody", "a check twice", "restart"],
 )
 def test_a_refused_supervisor_leaves_its_children_free(options: dict[str, Any]) -> None:
     broker, flow = Part("broker"), Part("flow")

@@ -303,7 +303,9 @@ class Mute(Exception):
 
 
 @pytest.mark.parametrize(
-    "error", [Mute, RecursionError, MemoryError, StopIteration, lambda: OSError("\udcff")], ids=repr
+    "error",
+    [Mute, RecursionError, MemoryError, StopIteration, lambda: OSError("\udcff")],
+    ids=["mute", "recursion", "memory", "stop", "surrogate"],
 )
 def test_an_exception_of_any_sort_is_contained(error: Callable[[], Exception]) -> None:
     def rule(_seen: object) -> object:
