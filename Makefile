@@ -34,8 +34,8 @@ servers:
 coverage:
 	rm -rf .coverage
 	echo $(CURDIR)/tests/measuring >$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/a0_measuring.pth
-	-$(BIN)/coverage run -m pytest --timeout 300
-	-$(BIN)/coverage run -m pytest --timeout 600 -m 'chaos and not servers'
+	-$(BIN)/coverage run -m pytest -n 0 --timeout 300
+	-$(BIN)/coverage run -m pytest -n 0 --timeout 600 -m 'chaos and not servers'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --sort cover
 

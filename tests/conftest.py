@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,6 +25,7 @@ SESSION_MARK = "TEST_SESSION_OF_SUPERVISION"
 """Every process that a test starts inherits this variable, unless it is started with an environment of its own."""
 
 LEFT_BEHIND = pytest.StashKey[list[str]]()
+LEFT_BEHIND_OUTPUT = "left_behind"
 
 END_S = 10.0
 """Seconds for processes to be gone after the last test: guards notice within one that their parent let go."""
@@ -46,16 +48,30 @@ def _hands_out(config: pytest.Config) -> bool:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when a process is still there that one of its tests started; end it, by its own pid."""
-    if _hands_out(session.config):
-        return
+    config, left = session.config, session.config.stash[LEFT_BEHIND]
+    if not _hands_out(config):
+        left += _ended_by_force()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if output := getattr(config, "workeroutput", None):  # of xdist: what it sends to the process that hands out
+        output[LEFT_BEHIND_OUTPUT] = left
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 # the hook's own
+    """What was left behind by the tests of one worker fails the whole run; its own exit status is nobody's."""
+    node.config.stash[LEFT_BEHIND] += getattr(node, "workeroutput", {}).get(LEFT_BEHIND_OUTPUT, [])
+
+
+def _ended_by_force() -> list[str]:
     with suppress(AssertionError):
         until(lambda: not _marked_processes(), timeout=END_S)
+    ended = []
     for process in _marked_processes():
         with suppress(psutil.Error):
-            session.config.stash[LEFT_BEHIND].append(f"{process.pid} {' '.join(process.cmdline())}")
+            ended.append(f"{process.pid} {' '.join(process.cmdline())}")
             process.kill()
-    if session.config.stash[LEFT_BEHIND]:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return ended
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
