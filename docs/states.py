@@ -25,7 +25,7 @@ def page() -> str:
             "",
             "## The circuit of a supervisor",
             "",
-            "From `supervision/circuit.py`. Only `closed` lets the children it affects be derived.",
+            "From `supervision/circuit.py`. Only in `closed` are the children it affects given actions of their own.",
             "",
             *_diagram({state.value: _plain(moves) for state, moves in circuit.TRANSITIONS.items()}),
             "## One action",

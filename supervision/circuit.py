@@ -184,7 +184,7 @@ class Round:
 
 
 def suppressed(circuit: Circuit, evaluations: Sequence[Evaluation], children: Iterable[str]) -> frozenset[str]:
-    """The ``children`` whose derivation ``circuit`` suppresses.
+    """The ``children`` that ``circuit`` holds: they are given no action but those of a restart.
 
     A check that knows nothing now suppresses nobody: what it waits for (a dead child, one that cannot be seen) may be
     just what only derivation brings back, and a gate must never stop what would open it. One that waits for nothing

@@ -9,11 +9,12 @@ Pure: no I/O, no clock, no randomness. In this order:
 3. Every child that may be derived is: its state functions run until one of them rests or asks for an action.
 
 A child is not derived while an action on it is in flight, while it is stale, until it was looked at after its last
-action's end, while it is quarantined or paused, and while an open circuit suppresses it. None of this stops 1 and 2,
-so nothing but `off` can stop the evaluation that closes the circuit. A child that is switched off or leaves is brought
-to rest below an open circuit too, and one that leaves even when nobody can see it any more. While the store or the
-network is suspected, nothing is derived or restarted. An exception in one child's code is that child's alone. In the
-mode `observe` all of it happens, and what would be sent becomes a record of the history instead.
+action's end, and while it is quarantined or paused. One that an open circuit holds is given no action; its state goes
+on to follow what is seen, for a check may read it. None of this stops 1 and 2, so nothing but `off` can stop the
+evaluation that closes the circuit. A child that is switched off or leaves is brought to rest below an open circuit too,
+and one that leaves even when nobody can see it any more. While the store or the network is suspected, nothing is
+derived or restarted. An exception in one child's code is that child's alone. In the mode `observe` all of it happens,
+and what would be sent becomes a record of the history instead.
 """
 
 from collections.abc import Iterator, Mapping
@@ -146,8 +147,8 @@ class _Ticking:
             return derive.brought_to_rest(seen, record, self.view, self.now) if may else None
         # One that is reported has no actions of its own to hold back: its state says what is told of it.
         held = seen.child.name in self.held and not seen.child.reported
-        may = not held and seen.ready(self.now)
-        return derive.derived(seen, record, self.view, self.now) if may else None
+        may = seen.ready(self.now) and (not self.suspected or seen.child.reported)
+        return derive.derived(seen, record, self.view, self.now, held=held) if may else None
 
 
 def _leaves_unseen(seen: ChildView, now: int) -> bool:

@@ -48,14 +48,14 @@ def brought_to_rest(seen: ChildView, record: ChildRecord, view: View, now: int) 
     return Update(seen.child.name, resting, (Event("state", seen.child.path, why, record.state, RESTING),))
 
 
-def derived(seen: ChildView, record: ChildRecord, view: View, now: int) -> Update | None:
-    """What this tick changes about one child; None when it changes nothing."""
+def derived(seen: ChildView, record: ChildRecord, view: View, now: int, *, held: bool = False) -> Update | None:
+    """What this tick changes about one child; None when it changes nothing. One that is ``held`` is given no action."""
     try:
         settled = _settled(seen, record, view, now)
         spec = _wanted(seen, settled.move)
     except BaseException as error:  # noqa: BLE001 # user code: contained here, recorded with its traceback
         return _faulted(seen, record, fault(error), now)
-    if spec is None:
+    if spec is None or held:
         return _rested(seen, record, settled, not_before=0)
     not_before = _not_before(seen, settled.record, spec.name, view)
     if now < not_before <= now + view.supervisor.restart.longest_ms(_MANY):

@@ -23,6 +23,8 @@ from supervision.view import ChildView, Member, Roster, View
 NOW = 1_700_000_000_000
 LATER = NOW + 1_000_000
 EPOCH = 7
+WANTED = "wanted"
+"""What the pump's record says once its state was asked."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class Pump(Child):
 
     @state(Phase.RUNNING, initial=True)
     def running(self, seen: Snapshot) -> Move:
-        return Do("start", "wanted") if seen.desired.on else Do("stop", "not wanted")
+        return Do("start", WANTED) if seen.desired.on else Do("stop", "not wanted")
 
     @action
     def start(self, run: Run) -> None: ...
@@ -115,7 +117,7 @@ ORDERED: Mapping[str, Callable[[Any, dict[str, str]], object]] = {
 
 def record(condition: Condition) -> ChildRecord:
     """The pump's record."""
-    return ChildRecord("running", Phase.RUNNING, "wanted", NOW - 100_000, **condition.record)
+    return ChildRecord("running", Phase.RUNNING, "declared", NOW - 100_000, **condition.record)
 
 
 def plan(condition: Condition) -> Plan:
@@ -126,7 +128,15 @@ def plan(condition: Condition) -> Plan:
 def derived(condition: Condition) -> str:
     """Whether its states are asked, and what for."""
     plant = Supervisor("plant", [Pump("pump"), *_siblings(condition)], checks=[_failing([])])
-    return {"start": "yes", "stop": "to rest", "would start": "told", "": "no"}[_wish(_view(plant, condition))]
+    view = _view(plant, condition)
+    if condition.circuit.state is State.OPEN:  # between two restarts
+        view = replace(view, circuit=replace(condition.circuit, attempt=1, next_attempt_at=NOW + 1_000))
+    if wish := _wish(view):
+        return {"start": "yes", "stop": "to rest", "would start": "told"}[wish]
+    asked = [
+        update for update in decide(view, NOW).updates if update.child == "pump" and update.record.reason == WANTED
+    ]
+    return "no action" if asked else "no"
 
 
 def checked(condition: Condition) -> str:

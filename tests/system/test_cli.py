@@ -145,19 +145,17 @@ def test_events_are_those_of_the_subject_since_a_moment(shell: Shell) -> None:
 
 
 def opened(runtime: Runtime) -> None:
-    """A circuit that is open because green is off and red is not; green's record still says lit."""
+    """A circuit that is open because green is off and red is not."""
     Lamp.real["green"] = False
     while runtime.collect(LINE) is None:
         pass
     until(lambda: runtime.tick(LINE) in {"done", "again"})
 
 
-def test_a_child_that_an_open_circuit_holds_is_not_shown_as_if_that_were_its_state(
-    shell: Shell, runtime: Runtime
-) -> None:
+def test_a_child_that_an_open_circuit_holds_is_shown_as_that_and_as_it_is_now(shell: Shell, runtime: Runtime) -> None:
     assert "held" not in shell("tree")
     opened(runtime)
-    held = "held by the circuit (open); it is on"
+    held = "held by the circuit (open); it is off"
     for command in (("tree",), ("get", GREEN), ("get", GREEN, "-o", "wide"), ("describe", GREEN)):
         assert held in shell(*command)
     assert shell.json("get", GREEN)["items"][0]["circuit"] == "open"  # type: ignore[index]  # JSON

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from simulated import SECOND_MS, Part, Plant, Seen, connected, running
+from simulated import SECOND_MS, Engine, Part, Plant, Seen, connected, running
 
 from supervision.backoff import Backoff
 from supervision.checks import Fail, Unknown, Verdict, check, fail, ok, unknown
@@ -22,7 +22,7 @@ from supervision.circuit import (
     suppressed,
 )
 from supervision.evaluate import evaluated
-from supervision.model import LastAction
+from supervision.model import LastAction, Phase
 from supervision.orders import Forced, Orders
 from supervision.supervisor import Supervisor
 
@@ -472,6 +472,24 @@ def test_an_open_circuit_suppresses_those_that_its_failing_checks_affect() -> No
     assert suppressed(both, failing, plant.truth) == {"broker", "flow", "other"}
     assert suppressed(both, [failing[0], Evaluation(sane, Unknown("who knows"))], plant.truth) == {"flow"}
     assert suppressed(Circuit(check="narrow"), failing, plant.truth) == set()
+
+
+def test_a_check_may_go_by_phases_for_they_follow_what_is_seen_while_the_circuit_is_open() -> None:
+    """A check over a phase that stood still would keep open the circuit that it has opened."""
+    runs = check("flow", restart="flow", name="runs")(
+        lambda flow: ok() if flow.phase is Phase.RUNNING else fail(f"the flow is {flow.phase}")
+    )
+    plant = running(Engine("broker"), Engine("flow"), checks=(runs,))
+    plant.truth["flow"] = Seen(alive=False)
+    for _ in range(2):
+        plant.second()
+        plant.end("flow", "failed", "no start")
+    plant.seconds(2)
+    assert (plant.records["flow"].phase, plant.circuit.state) == (Phase.STOPPED, VERIFYING)
+    plant.end("flow")
+    plant.seconds(4)
+    assert (plant.records["flow"].phase, plant.circuit.state) == (Phase.RUNNING, CLOSED)
+    assert plant.acts() == [("flow", "start"), ("flow", "start"), ("flow", "restart_child")]
 
 
 def test_who_was_merely_not_looked_at_yet_since_a_pause_still_holds_its_siblings() -> None:

@@ -150,7 +150,7 @@ def test_group_members_that_are_stopped_are_not_started_before_their_turn() -> N
     assert not plant.truth["c"].alive
     plant.seconds(10)
     assert plant.acts() == [("c", "stop"), ("b", "stop")]
-    assert plant.records["c"].state == "running"  # not derived: it is not its turn
+    assert plant.records["c"].state == "stopped"  # its state follows, and starts nothing: it is not its turn
 
 
 def test_who_cannot_be_started_waits_for_the_next_attempt_and_keeps_no_other_from_it() -> None:
