@@ -85,8 +85,13 @@ def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str], conf
 
 
 def for_celery(url: str) -> str:
-    """``unix://`` addresses, which only redis-py knows, in Celery's spelling; every other address as it is."""
+    """``url`` as Celery spells it: ``unix://``, which only redis-py knows, and what ``rediss://`` has to say.
+
+    Celery refuses ``rediss://`` without ``ssl_cert_reqs``; redis-py demands a certificate by default, and so do we.
+    """
     parts = urlsplit(url)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in dict(parse_qsl(parts.query)):
+        return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
     if parts.scheme != "unix":
         return url
     query = urlencode([("virtual_host" if key == "db" else key, value) for key, value in parse_qsl(parts.query)])

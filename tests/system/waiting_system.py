@@ -13,6 +13,7 @@ from healing_system import Kept
 
 from supervision.client import Client
 from supervision.server import EmbeddedStore
+from supervision.settings import for_celery
 
 QUEUES = "supervision.waits,supervision.sweeps,supervision.actions,supervision.ticks"
 
@@ -30,7 +31,7 @@ class WaitingSystem:
             "REMAP_SIGTERM": "SIGQUIT",
             **environment,
         }
-        self.app = Celery("user", broker=self.broker, backend=server.url, set_as_current=False)
+        self.app = Celery("user", broker=self.broker, backend=for_celery(server.url), set_as_current=False)
         self.app.conf.update(task_default_queue="supervision.actions", result_extended=False)
         self.client = Client(server.url, broker=self.broker)
         self.kept = Kept("worker", self.start_worker)
@@ -44,7 +45,7 @@ class WaitingSystem:
 
     @property
     def broker(self) -> str:
-        return self.environment.get("SUPERVISION_BROKER_URL", self.server.url)
+        return self.environment.get("SUPERVISION_BROKER_URL", for_celery(self.server.url))
 
     def start_worker(self, *more: str) -> CeleryProcess:
         name = f"w{time.monotonic_ns()}@test"

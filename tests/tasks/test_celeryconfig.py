@@ -52,6 +52,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch, **environment: str) -> SimpleNamespa
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         ("redis://:secret@db:6380/3", "redis://:secret@db:6380/3"),
         ("rediss://db/0?ssl_cert_reqs=required", "rediss://db/0?ssl_cert_reqs=required"),
+        ("rediss://db/0", "rediss://db/0?ssl_cert_reqs=required"),
+        ("rediss://db/0?ssl_ca_certs=ca.pem", "rediss://db/0?ssl_ca_certs=ca.pem&ssl_cert_reqs=required"),
         ("unix:///run/store.sock", "redis+socket:///run/store.sock"),
         ("unix:///run/store.sock?db=3", "redis+socket:///run/store.sock?virtual_host=3"),
         ("unix://:secret@/run/store.sock?db=3", "redis+socket://:secret@/run/store.sock?virtual_host=3"),
