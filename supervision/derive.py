@@ -49,12 +49,16 @@ def brought_to_rest(seen: ChildView, record: ChildRecord, view: View, now: int) 
 
 
 def derived(seen: ChildView, record: ChildRecord, view: View, now: int, *, held: bool = False) -> Update | None:
-    """What this tick changes about one child; None when it changes nothing. One that is ``held`` is given no action."""
+    """What this tick changes about one child; None when it changes nothing.
+
+    One that is ``held`` is given no action. Faults of its code do not count meanwhile and are told when it is let go: a
+    quarantine that began now would keep its checks unknown, and the circuit that holds it open.
+    """
     try:
         settled = _settled(seen, record, view, now)
         spec = _wanted(seen, settled.move)
     except BaseException as error:  # noqa: BLE001 # user code: contained here, recorded with its traceback
-        return _faulted(seen, record, fault(error), now)
+        return None if held else _faulted(seen, record, fault(error), now)
     if spec is None or held:
         return _rested(seen, record, settled, not_before=0)
     not_before = _not_before(seen, settled.record, spec.name, view)

@@ -492,6 +492,22 @@ def test_a_check_may_go_by_phases_for_they_follow_what_is_seen_while_the_circuit
     assert plant.acts() == [("flow", "start"), ("flow", "start"), ("flow", "restart_child")]
 
 
+def test_faults_of_a_held_child_count_from_when_it_is_let_go() -> None:
+    """In quarantine it would keep its check unknown, and open the circuit that holds it."""
+    plant = verifying()
+    broker = plant.supervisor.children["broker"]
+    assert isinstance(broker, Part)
+    broker.raises = ZeroDivisionError
+    plant.seconds(5)
+    assert plant.records["broker"].faults == ()
+    plant.heal()
+    plant.end("flow")
+    plant.seconds(2)
+    assert plant.circuit.state is CLOSED
+    plant.second()
+    assert len(plant.records["broker"].faults) == plant.kinds().count("fault") == 2
+
+
 def test_who_was_merely_not_looked_at_yet_since_a_pause_still_holds_its_siblings() -> None:
     """Ticks and looks had stopped, and the broker is seen again before the flow."""
     plant = verifying()
