@@ -24,7 +24,7 @@ from supervision.circuit import TRANSITIONS, Circuit, State, suppressed
 from supervision.decide import Plan, decide
 from supervision.evaluate import evaluated, resting
 from supervision.freshness import limits
-from supervision.members import Maker, source
+from supervision.members import Maker, of_their_kind, source
 from supervision.model import (
     ChildRecord,
     Do,
@@ -138,6 +138,7 @@ class Plant:
         self.above: Plant | None = None
         self.maker = Maker(self.supervisor)
         self.document = msgspec.json.encode(self.supervisor.desired).decode()
+        self.revision = 0
         self.members: dict[str, Member] = {}
         self.sources: dict[str, str] = {}
         self.now = BEGIN_MS
@@ -191,6 +192,7 @@ class Plant:
     def want(self, **document: Any) -> None:
         """Set the supervisor's own document."""
         self.document = msgspec.json.encode(document).decode()
+        self.revision += 1
 
     def look(self, *names: str, at: int | None = None) -> None:
         """See what is true; of all children when none is named."""
@@ -331,12 +333,15 @@ class Plant:
         declared = dict(self.supervisor.children)
         if self.supervisor.dynamic is None:
             return Roster(), declared
-        wanted, error = self.maker.made(self.document)
+        misfit = self.maker.misfit(self.document) if self.revision else ""
+        wanted, error = (None, "") if misfit else self.maker.made(self.document)
         made: dict[str, Child] = {}
         for name, member in self.members.items():
             if name in (children := self.maker.made(self.sources[member.source])[0] or {}):
                 made[name] = children[name]
-        roster = Roster(source(self.document), self.document, wanted, error, dict(self.members))
+        wanted = of_their_kind(wanted, made)
+        members, revision = dict(self.members), self.revision
+        roster = Roster(source(self.document), self.document, wanted, error, members, misfit=misfit, revision=revision)
         return roster, declared | made | dict(wanted or {})
 
     def _leaves(self, name: str, roster: Roster) -> bool:

@@ -11,8 +11,9 @@ from simulated import Part, Plant, Seen, connected, running
 from supervision.checks import check, ok
 from supervision.circuit import State
 from supervision.decide import Plan, decide
+from supervision.evaluate import ORDERS
 from supervision.model import Update
-from supervision.orders import Orders
+from supervision.orders import Mode, Orders
 
 seens = st.builds(Seen, alive=st.booleans(), connected=st.booleans())
 
@@ -142,6 +143,31 @@ def test_a_broken_check_that_cannot_be_asked_stays_broken_without_another_word()
         plant.tick()
     plant.seconds(3)
     assert [event.kind for event in plant.events].count("check_broken") == 1
+
+
+def test_orders_that_cannot_be_read_are_told_once_and_nothing_is_decided_while_they_are() -> None:
+    plant = running()
+    plant.orders = Orders(mode=Mode.OFF, unreadable="a pause is no mapping")
+    plant.disconnect()
+    plant.seconds(5)
+    assert [(event.kind, event.reason) for event in plant.events] == [("check_broken", "a pause is no mapping")]
+    assert (plant.circuit.broken, plant.circuit.state, plant.given) == ((ORDERS,), State.CLOSED, [])
+    plant.orders = Orders()
+    plant.seconds(3)
+    assert plant.circuit.broken == ()
+    assert plant.circuit.state is not State.CLOSED
+    plant.orders = Orders(mode=Mode.OFF, unreadable="a pause is no mapping")
+    plant.tick()
+    assert plant.kinds().count("check_broken") == 2
+
+
+def test_orders_that_cannot_be_read_leave_what_else_is_broken_as_it_was() -> None:
+    odd = check("broker", "flow", restart="flow", name="odd")(lambda _broker, _flow: None)
+    plant = running(Part("broker"), Part("flow"), checks=(odd,))
+    plant.second()
+    plant.orders = Orders(mode=Mode.OFF, unreadable="a pause is no mapping")
+    plant.second()
+    assert plant.circuit.broken == ("odd", ORDERS)
 
 
 def test_a_check_whose_restart_is_switched_off_does_not_know() -> None:

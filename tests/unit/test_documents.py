@@ -2,6 +2,7 @@ import math
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from signal import SIGTERM
 from typing import Any, Literal
 
 import msgspec
@@ -50,6 +51,34 @@ class Leaving(msgspec.Struct, frozen=True):
         raise SystemExit(self.mood)
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise AttributeError("no message")
+
+    __repr__ = __str__
+
+
+class Ending(Exception):
+    """While it is written, this process is told to end."""
+
+    def __str__(self) -> str:
+        raise SystemExit(SIGTERM - 256)
+
+
+class Box(msgspec.Struct, frozen=True):
+    content: Any
+    raises: bool = False
+    ends: bool = False
+
+    def __post_init__(self) -> None:
+        if self.raises:
+            raise Ending if self.ends else Mute
+
+
+class Unresolved(msgspec.Struct, frozen=True):
+    it: "NowhereDefined"  # type: ignore[name-defined]  # noqa: F821 # the point
+
+
 class Unequal(dict[str, int]):
     def __eq__(self, other: object) -> bool:
         raise ZeroDivisionError
@@ -93,6 +122,12 @@ REFUSED = {
     ),
     "a set": ({"tags": {1}}, dict, "$.tags is a set and would be read back as a list"),
     "a tuple": ({"a": [{"tags": (1,)}]}, dict, "$.a[0].tags is a tuple and would be read back as a list"),
+    "a tuple in a field of a dataclass": (
+        Pump(1.0, extra={"tags": (1,)}),
+        Pump,
+        "$.extra.tags is a tuple and would be read back as a list",
+    ),
+    "a set in a field of a Struct": (Box([{1}]), Box, "$.content[0] is a set and would be read back as a list"),
     "a number as key": ({1: "a"}, dict, "$ has a key of type int"),
     "bytes": ({"raw": b"x"}, dict, "would be read back as"),
     "a moment": ({"at": datetime(2024, 1, 1, tzinfo=UTC)}, dict, "would be read back as"),
@@ -205,14 +240,18 @@ def test_reasons_are_kept_as_they_are_or_made_fit() -> None:
 
 
 def test_an_error_is_told_even_when_it_cannot_tell_itself() -> None:
-    class Mute(Exception):
-        def __str__(self) -> str:
-            raise AttributeError("no message")
-
-        __repr__ = __str__
-
     assert documents.told(ValueError("too hot")) == "ValueError: too hot"
-    assert "Mute" in documents.told(Mute())
+    assert documents.told(Mute()) == "Mute: its message raised another exception"
+    with pytest.raises(InvalidDocument) as refusal:
+        documents.decode(b'{"content":1,"raises":true}', Box, "seen")
+    assert str(refusal.value) == "seen: it is not a Box (Mute)"
+
+
+def test_an_order_to_end_goes_on_even_out_of_the_message_of_an_error() -> None:
+    with pytest.raises(SystemExit):
+        documents.told(Ending())
+    with pytest.raises(SystemExit):
+        documents.decode(b'{"content":1,"raises":true,"ends":true}', Box, "seen")
 
 
 @pytest.mark.parametrize(
@@ -244,6 +283,13 @@ def test_a_mapping_has_no_fields_and_what_a_type_may_be_in_several_ways_is_left_
         "extra": ("a mapping",),
     }
     assert [name for name, field in found.items() if field.required] == ["flow"]
+
+
+def test_a_type_that_names_what_is_nowhere_defined_says_nothing_until_a_document_is_read() -> None:
+    assert fields_of(Unresolved) is None
+    assert unfitting({"it": 1, "anything": 2}, fields_of(Unresolved)) == ""
+    with pytest.raises(InvalidDocument, match=r"tank: desired: it is not a Unresolved \(NameError\)"):
+        documents.decode_desired(b'{"it": 1}', Unresolved, "tank: desired")
 
 
 def test_only_what_is_desired_is_refused_for_a_field_too_many() -> None:

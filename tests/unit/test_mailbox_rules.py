@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from celery import chain, group, signature
+from celery import Celery, chain, group, signature
+from celery.backends.base import Backend
 
 from supervision.coordination.mailboxes import LONGEST_PAUSE_S, pause_s, valid_handler, valid_lease, valid_number
-from supervision.errors import InvalidWait
+from supervision.errors import InvalidWait, MailboxFull
 
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (7, LONGEST_PAUSE_S), (60, 60)])
@@ -21,6 +22,11 @@ def test_a_number_that_is_none_is_refused(number: Any) -> None:
     with pytest.raises(InvalidWait, match=re.escape("at_once=")) as refused:
         valid_number(number, "at_once", 500)
     assert "a whole number from 1 to 500" in str(refused.value)
+
+
+@pytest.mark.parametrize("number", [1, 2, 500])
+def test_a_number_within_its_bounds_is_taken_as_it_is(number: int) -> None:
+    assert valid_number(number, "at_once", 500) == number
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "60", None, 31 * 86_400])
@@ -57,3 +63,12 @@ def test_a_handler_is_kept_as_its_signature() -> None:
 def test_a_handler_that_could_not_work_is_refused(handler: Any, why: str) -> None:
     with pytest.raises(InvalidWait, match=why):
         valid_handler(handler)
+
+
+def test_a_full_mailbox_is_told_through_a_result_backend_with_the_time_to_try_again() -> None:
+    backend = Backend(Celery("here", set_as_current=False))
+    sent = MailboxFull("mailbox 'a' holds 3 messages, as many as it may; try again in 2.5 s", 2.5)
+    found = backend.exception_to_python(backend.prepare_exception(sent, "json"))
+    assert isinstance(found, MailboxFull)
+    assert (str(found), found.retry_after) == (str(sent), 2.5)
+    assert str(sent) == "mailbox 'a' holds 3 messages, as many as it may; try again in 2.5 s"

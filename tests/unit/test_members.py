@@ -12,7 +12,8 @@ from supervision.circuit import State
 from supervision.declared import refuse_clashes, together
 from supervision.derive import RESTING
 from supervision.errors import InvalidDeclaration
-from supervision.members import LEAVE_MS, MOST_CHANGES, Maker, source
+from supervision.evaluate import refused_document
+from supervision.members import LEAVE_MS, MOST_CHANGES, Maker, changed, of_their_kind, source
 from supervision.model import LastAction
 from supervision.orders import Mode, Orders, Pause
 from supervision.supervisor import Supervisor
@@ -142,16 +143,63 @@ def test_a_supervisor_among_dynamic_children_leaves_no_trace() -> None:
     assert Supervisor("other", [below]).below == {"below": below}
 
 
-def test_a_document_that_does_not_fit_is_no_opinion() -> None:
-    class Names(msgspec.Struct):
-        names: list[str]
+class Names(msgspec.Struct):
+    names: list[str]
 
+
+def named(**desired: Any) -> Plant:
+    """A plant whose document has one field, and no other: ``a`` is wanted by it."""
     plant = Plant(Desired=Names, desired=Names(["a"]), dynamic=lambda d: [Engine(name) for name in d.names])
+    plant.seconds(4)
+    plant.events.clear()
+    plant.want(**desired)
     plant.seconds(3)
-    plant.want(names=7)
-    plant.seconds(3)
+    return plant
+
+
+MISFITS = {
+    "another type": ({"names": 7}, "Expected `array`, got `int` - at `$.names`"),
+    "a field too many, which may be misspelt": ({"names": ["b"], "nmaes": []}, "has no field 'nmaes'; it has names"),
+    "a field too few": ({}, "missing required field `names`"),
+}
+
+
+@pytest.mark.parametrize(("document", "why"), MISFITS.values(), ids=MISFITS)
+def test_a_document_that_does_not_fit_is_no_opinion_and_refused_by_its_revision(
+    document: dict[str, Any], why: str
+) -> None:
+    plant = named(**document)
     assert set(plant.members) == {"a"}
-    assert plant.kinds().count("check_broken") == 1
+    assert [(event.kind, event.before, event.after) for event in plant.events] == [("desired", "1", "refused")]
+    assert why in plant.events[0].reason
+    assert plant.circuit.broken == (refused_document(1),)
+
+
+def test_each_document_that_does_not_fit_is_told_and_one_that_fits_ends_it() -> None:
+    plant = named(names=7)
+    plant.want(names=8)
+    plant.seconds(3)
+    assert [event.before for event in plant.events] == ["1", "2"]
+    assert plant.circuit.broken == (refused_document(2),)
+    plant.want(names=["a", "b"])
+    plant.seconds(3)
+    assert plant.circuit.broken == ()
+    assert told(plant) == [("b", "joined")]
+
+
+def test_whether_a_document_fits_is_asked_anew_for_each() -> None:
+    maker = Maker(Supervisor("plant", Desired=Names, desired=Names([]), dynamic=lambda _: []))
+    fits, odd = '{"names": []}', '{"names": [], "more": 1}'
+    found = [maker.misfit(each) for each in (fits, odd, odd, fits, odd)]
+    wrong = "plant: desired: has no field 'more'; it has names"
+    assert found == ["", wrong, wrong, "", wrong]
+
+
+def test_a_document_in_force_that_does_not_fit_keeps_those_whom_an_older_one_with_such_a_field_has_made() -> None:
+    """The code has lost a field since: what was made of it goes on, and only what is set from now on has to fit."""
+    maker = Maker(Supervisor("plant", Desired=Names, desired=Names([]), dynamic=lambda d: map(Engine, d.names)))
+    wanted, wrong = maker.made('{"names": ["a"], "lost": 1}')
+    assert (list(wanted or ()), wrong) == (["a"], "")
 
 
 def test_each_child_exists_once_per_document_and_old_documents_are_forgotten() -> None:
@@ -179,6 +227,46 @@ def test_the_same_members_from_another_document_are_the_same() -> None:
     assert told(plant) == []
     assert plant.members["a"].source == source(plant.document)
     assert len(plant.sources) == 1
+
+
+# names that change hands
+
+
+@pytest.mark.parametrize(
+    ("wanted", "members", "expected"),
+    [
+        (None, {"a": Part("a")}, None),
+        ({}, {"a": Part("a")}, []),
+        ({"a": Engine("a"), "b": Engine("b")}, {}, ["a", "b"]),
+        ({"a": Engine("a"), "b": Engine("b")}, {"a": Part("a"), "b": Engine("b")}, ["b"]),
+    ],
+)
+def test_a_name_is_free_for_its_own_kind_only(wanted: Any, members: Any, expected: list[str] | None) -> None:
+    found = of_their_kind(wanted, members)
+    assert (found if found is None else list(found)) == expected
+
+
+def test_who_is_wanted_as_another_kind_comes_when_the_member_of_that_name_has_stopped_and_left() -> None:
+    kinds = {"engine": Engine, "part": Part}
+    plant = Plant(dynamic=lambda d: [kinds[d["kind"]]("a")], desired={"kind": "engine"})
+    plant.seconds(4)
+    plant.events.clear()
+    plant.want(kind="part")
+    live(plant, 10)
+    assert told(plant) == [("a", "leaving"), ("a", "removed"), ("a", "joined")]
+    assert plant.acts()[0] == ("a", "stop")  # by the old one, which knows how
+    assert plant.members["a"].source == source(plant.document)
+
+
+def test_a_member_that_other_code_wrote_is_not_enrolled_over_it() -> None:
+    plant = dynamic("a", "b")
+    view, now = plant.view(), plant.now
+    rest = {name: member for name, member in view.roster.members.items() if name != "a"}
+    odd = msgspec.structs.replace(view.roster, members=rest, unreadable={"a": "a field is missing"})
+    found = changed(msgspec.structs.replace(view, roster=odd), now)
+    assert (found.members, found.events) == ({}, ())
+    gone = msgspec.structs.replace(view, roster=msgspec.structs.replace(odd, unreadable={}))
+    assert [event.after for event in changed(gone, now).events] == ["joined"]  # were it not there at all
 
 
 # leaving

@@ -91,6 +91,26 @@ def test_waits_that_could_not_work(wait: Terms, why: str) -> None:
         valid_terms(wait)
 
 
+@pytest.mark.parametrize(
+    "wait",
+    [
+        Terms(A, owner="me"),
+        Terms(Node(signal="a", within=5, expects="you"), owner="me"),
+        Terms(Node(k=1, of=(A, Node(signal="b", expects="you"))), owner="me"),
+        Terms(Node(signal="a", expects="me"), owner="my"),
+        Terms(A, on_death="replace", replacement={"task": "x"}),
+        Terms(Node(k=100, of=tuple(Node(signal=f"s{i}") for i in range(100)))),
+    ],
+)
+def test_waits_that_can_work_are_taken_as_they_are(wait: Terms) -> None:
+    assert valid_terms(wait) is wait
+
+
+def test_a_wait_that_expects_a_name_that_nobody_can_have_as_its_owner_is_refused() -> None:
+    with pytest.raises(InvalidWait, match="coordinator 'm e'"):
+        valid_terms(Terms(A, owner="m e"))
+
+
 def test_nesting_is_bounded() -> None:
     node = A
     for _ in range(10):
@@ -127,6 +147,37 @@ def test_how_people_read_it(node: Node, text: str) -> None:
     assert described(node) == text
 
 
+NESTED = Node(k=2, of=(A, Node(k=1, of=(B, C)), Node(signal="d")))
+
+
+def test_the_store_knows_the_signals_of_a_wait_by_their_places() -> None:
+    assert tree(A) == 1
+    assert tree(NESTED) == [2, 1, [1, 2, 3], 4]
+    assert [leaf.signal for leaf in NESTED.leaves()] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("came", "verdict"),
+    [
+        ({}, None),
+        ({1: True}, None),
+        ({1: True, 4: True}, True),
+        ({2: True, 3: True}, None),  # one part, however many of its own have come
+        ({2: False, 3: True, 4: True}, True),
+        ({1: False, 4: False}, False),
+        ({2: False, 3: False}, None),
+        ({2: False, 3: False, 1: False}, False),
+    ],
+)
+def test_a_join_is_open_until_enough_have_come_or_too_many_are_lost(came: dict[int, bool], verdict: object) -> None:
+    assert judged(tree(NESTED), came) is verdict
+
+
+@pytest.mark.parametrize(("came", "verdict"), [({}, None), ({1: True}, True), ({1: False}, False)])
+def test_a_wait_for_one_signal_is_as_that_signal(came: dict[int, bool], verdict: object) -> None:
+    assert judged(tree(A), came) is verdict
+
+
 def nodes() -> st.SearchStrategy[Node]:
     """Trees whose leaves are numbered apart afterwards: names are unique in a wait."""
     leaf = st.just(Node(signal="x"))
@@ -158,8 +209,20 @@ def test_a_receipt_knows_who_is_missing() -> None:
     assert (receipt.acknowledged(), receipt.acknowledged(Progress.PROCESSED)) == (2, 1)
     assert receipt.missing() == {"c": Progress.DELIVERED}
     assert set(receipt.missing(Progress.PROCESSED)) == {"b", "c"}
+
+
+@pytest.mark.parametrize("level", [Progress.RECEIVED, "received", Progress.PROCESSED, "processed"])
+def test_levels_at_which_acknowledgements_are_counted(level: Any) -> None:
+    receipt = Receipt("s", "1", "", 0, 0, 0, {"a": Progress.PROCESSED, "b": Progress.RECEIVED})
+    found = valid_level(level)
+    assert isinstance(found, Progress)
+    assert receipt.acknowledged(found) == {"received": 2, "processed": 1}[level]
+
+
+@pytest.mark.parametrize("level", ["done", Progress.DELIVERED, "timed_out", "", None, 7, ["received"]])
+def test_other_levels_are_refused(level: object) -> None:
     with pytest.raises(InvalidWait, match="needs 'received' or 'processed'"):
-        valid_level("done")
+        valid_level(level)
 
 
 @pytest.mark.parametrize(
