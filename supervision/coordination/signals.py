@@ -83,8 +83,8 @@ def valid_signal(name: object, what: str = "signal") -> str:
 
 def valid_level(level: object) -> Progress:
     """``level`` if acknowledgements can be counted at it, else `InvalidWait`."""
-    if level in _REACHED:
-        return Progress(str(level))
+    if isinstance(level, str) and level in _REACHED:
+        return Progress(level)
     raise InvalidWait(f"level={shown(level)}: needs 'received' or 'processed'")
 
 
