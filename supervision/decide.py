@@ -125,10 +125,11 @@ class _Ticking:
     def _update(self, seen: ChildView) -> Update | None:
         if seen.record is None:
             return derive.born(seen, self.now) if self._belongs(seen) else None
-        update = self._decided(seen, seen.record)
-        update = derive.misfit_told(seen, update or Update(seen.child.name, seen.record)) or update
-        if rung := self.rungs.get(seen.child.name):
-            update = _on_rung(update or Update(seen.child.name, seen.record), rung)
+        name, record = seen.child.name, derive.believed(seen.record, self.now)
+        update = self._decided(seen, record) or (Update(name, record) if record != seen.record else None)
+        update = derive.misfit_told(seen, update or Update(name, record)) or update
+        if rung := self.rungs.get(name):
+            update = _on_rung(update or Update(name, record), rung)
         return _withheld(seen, update) if update and self.view.orders.mode is Mode.OBSERVE else update
 
     def _belongs(self, seen: ChildView) -> bool:

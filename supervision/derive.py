@@ -209,5 +209,10 @@ def quarantined(record: ChildRecord, now: int) -> bool:
     return now < record.quarantined_until <= now + QUARANTINE_WINDOW_MS
 
 
+def believed(record: ChildRecord, now: int) -> ChildRecord:
+    """``record`` without a quarantine from before the clock was set back, which would begin again near its end."""
+    return record if record.quarantined_until <= now + QUARANTINE_WINDOW_MS else _with(record, quarantined_until=0)
+
+
 def _with(record: ChildRecord, **changes: object) -> ChildRecord:
     return msgspec.structs.replace(record, **changes)

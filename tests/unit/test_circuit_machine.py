@@ -20,6 +20,7 @@ from simulated import Engine, Part, Plant, Seen, connected
 from supervision.backoff import Backoff
 from supervision.checks import check, fail, ok, unknown
 from supervision.circuit import State
+from supervision.derive import quarantined
 from supervision.model import LastAction, Observation
 from supervision.orders import WHOLE, Forced, Mode, Orders, Pause, Silence
 from supervision.strategy import Strategy
@@ -263,6 +264,8 @@ class Machine(RuleBasedStateMachine):
         for part in plant.supervisor.children.values():
             assert isinstance(part, Part)
             part.raises = None
+        if any(quarantined(record, plant.now) for record in plant.records.values()):
+            plant.pass_time(300)  # what reads a child in quarantine knows nothing, and closes nothing
         for _ in range(ROUNDS_TO_CLOSE):
             for child in list(plant.in_flight):
                 plant.end(child)

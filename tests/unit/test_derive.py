@@ -293,6 +293,8 @@ def test_a_quarantine_does_not_outlast_a_clock_that_was_set_back() -> None:
     plant.pass_time(-(10**6))
     plant.second()
     assert plant.kinds()[-1] == "fault"
+    plant.pass_time(10**6 - 60)
+    assert not quarantined(only(plant), plant.now), "nor does it begin again as its end comes near"
 
 
 class Mute(Exception):
