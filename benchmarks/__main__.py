@@ -8,7 +8,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import events, failover, gate, memory, profile_tick, report, storm, throughput, ticks, waits
+from benchmarks import (
+    blocked,
+    events,
+    failover,
+    gate,
+    gathers,
+    hearts,
+    mail,
+    memory,
+    profile_tick,
+    reconnect,
+    report,
+    storm,
+    sweeps,
+    throughput,
+    ticks,
+    timeouts,
+    waits,
+)
 from benchmarks.figures import Figure
 from supervision.telemetry import logs
 
@@ -21,6 +39,13 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "storm": storm,
     "failover": failover,
     "waits": waits,
+    "blocked": blocked,
+    "mail": mail,
+    "gathers": gathers,
+    "timeouts": timeouts,
+    "hearts": hearts,
+    "sweeps": sweeps,
+    "reconnect": reconnect,
 }
 """Each has a docstring that says what it measures, and `measure(quick=...)`. The first three need no worker."""
 

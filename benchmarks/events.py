@@ -81,7 +81,7 @@ def _bare(stage: Stage, app: Celery) -> float:
     _pause()
     ask, before = stage.ask(), stage.now()
     app.send_task(stamp.name, queue="supervision.ticks", ignore_result=True)
-    return float(until(lambda: ask.rpop(STAMPS), "a bare task")) - before
+    return int(float(until(lambda: ask.rpop(STAMPS), "a bare task"))) - before  # both ends in whole milliseconds
 
 
 def _pause() -> None:

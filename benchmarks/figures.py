@@ -18,13 +18,19 @@ STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {"median": statistic
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """At most ``most`` (in the figure's unit) for one of `STATISTICS`."""
+    """At most ``limit`` (in the figure's unit) for one of `STATISTICS`; for a rate, at least so much."""
 
     statistic: str
-    most: float
+    limit: float
+    at_least: bool = False
 
     def __str__(self) -> str:
-        return f"{self.statistic} <= {self.most:g}"
+        return f"{self.statistic} {'>=' if self.at_least else '<='} {self.limit:g}"
+
+    def met(self, samples: Sequence[float]) -> bool:
+        """Whether ``samples`` are as good as that."""
+        found = STATISTICS[self.statistic](samples)
+        return found >= self.limit if self.at_least else found <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None where there is none."""
-        return STATISTICS[self.goal.statistic](self.samples) <= self.goal.most if self.goal else None
+        return self.goal.met(self.samples) if self.goal else None
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -85,6 +91,22 @@ def timed(
         work()
         took.append((clock() - begun) * 1000)
     return took
+
+
+def per_second(number: int, work: Callable[[], object]) -> float:
+    """How many of ``number`` things a second ``work`` does, which does all of them."""
+    begun = time.perf_counter()
+    work()
+    return number / (time.perf_counter() - begun)
+
+
+def over(figure: Figure, statistic: str, goal: Goal) -> Figure:
+    """``figure`` in terms of its baseline, both by ``statistic``: a figure of its own, as the goal is for the ratio."""
+    if figure.baseline is None:
+        raise ValueError(f"{figure.name}: has no baseline")
+    theirs = STATISTICS[statistic](figure.baseline.samples)
+    ratio = STATISTICS[statistic](figure.samples) / theirs
+    return Figure(f"{figure.name}, {statistic} over that of the baseline", "x", [ratio], goal=goal)
 
 
 def expect(found: object, wanted: object, what: str) -> None:

@@ -114,8 +114,11 @@ class Stage:
         transport.install()
         app = Celery("benchmarks", set_as_current=False)
         app.config_from_object("celeryconfig")
-        app.conf.update(broker_url=self.server.url, result_backend=self.server.url)
+        url = self.server.url
+        app.conf.update(broker_url=url, result_backend=url, supervision_store_url=url)
         self._stack.callback(app.close)
+        # Results that go later would tell a server that is gone.
+        self._stack.callback(app.backend.result_consumer.subscribed_to.clear)
         return app
 
     def worker(self, *queues: str, slots: int) -> CeleryProcess:
@@ -132,6 +135,11 @@ class Stage:
         """The store's clock, in milliseconds."""
         seconds, micros = self.ask().time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+    def moment(self) -> float:
+        """The store's clock, in milliseconds to the microsecond, as `benchmarks.plants.bare.stamp` has it."""
+        seconds, micros = self.ask().time()
+        return float(seconds * 1000 + micros / 1000)
 
     def ask(self) -> Any:
         """The bare client; its types are those of the synchronous and the asynchronous one at once."""

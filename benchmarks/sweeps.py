@@ -1,0 +1,131 @@
+"""Sweeps: what they take with 100,000 stale objects, and how long they hold the store up meanwhile.
+
+The objects are written by the same code as in production: waits and the signals that released them, coordinators that
+left, ids of handled messages. Then the sweep that forgets runs until nothing is left, as beat has it run. Beside it:
+deadlines that have passed, ends of waits that nobody has gone on with, coordinators that fell silent, and the history
+of all this. A process of its own PINGs the store every millisecond meanwhile: its longest PING is the longest stall,
+other programs on the machine included. The *longest script* is what the server counts for itself (`SLOWLOG`), without
+them. The baseline: pipelines of a hundred `DEL` and `ZREM` that remove as many hashes, with such a probe beside them.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from benchmarks import stale
+from benchmarks.figures import Figure, Goal, expect, timed
+from benchmarks.probe import Probe
+from benchmarks.stage import Stage
+from supervision.coordinating import NOWHERE, Coordination
+from supervision.coordination.liveness import Patience
+from supervision.mailing import Mailing
+
+STALE, QUICK = 100_000, 1_000
+OTHERS, QUICK_OTHERS = 5_000, 200
+SEEN_US = 100
+"""Microseconds from which on the server notes a script."""
+
+SILENT = Patience(heartbeat=0.001, warning=0.002, critical=100, dead=110)
+"""Everybody is late, and nobody is dead yet."""
+
+SHORT = Goal("max", 10)
+
+
+class Took(NamedTuple):
+    """Seconds a sweep took, and milliseconds of its longest script."""
+
+    seconds: float
+    longest: float
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """The figures of this benchmark."""
+    number, others = (QUICK, QUICK_OTHERS) if quick else (STALE, OTHERS)
+    with Stage() as stage:
+        stage.ask().config_set("slowlog-log-slower-than", SEEN_US)
+        stage.ask().config_set("slowlog-max-len", 100_000)
+        raw, pings = yield from _raw(stage, number)
+        coordination = Coordination(stage.store, NOWHERE, list)
+        stage.store.heard.by = None  # ten thousand log lines are for nobody here, and take no time of the store
+        _write(stage, number)
+        with Probe(stage) as probe:
+            took = _until_nothing(stage, _forget(stage, coordination))
+        yield from _figures(f"forgetting {number:,} stale objects", took, raw, Goal("max", 30))
+        yield Figure(f"sweep, PING while {number:,} stale objects are forgotten", "ms", probe.took, pings, SHORT)
+        with Probe(stage) as probe:
+            yield from _others(stage, coordination, others)
+        yield Figure("sweep, PING while the other sweeps run", "ms", probe.took, pings, SHORT)
+
+
+def _raw(stage: Stage, number: int) -> Generator[Figure, None, tuple[Figure, Figure]]:
+    stale.raw(stage, number)
+    with Probe(stage) as probe:
+        took = timed(lambda: stale.write_slices(stage, number, _remove), 1)
+    raw = Figure(f"sweep, pipelines that remove {number:,} hashes", "s", [took[0] / 1000])
+    pings = Figure(f"sweep, PING while pipelines remove {number:,} hashes", "ms", probe.took)
+    yield from (raw, pings)
+    return raw, pings
+
+
+def _remove(pipeline: Any, name: str) -> None:
+    pipeline.delete(name)
+    pipeline.zrem("raw", name)
+
+
+def _write(stage: Stage, number: int) -> None:
+    """Three tenths each of waits and signals, two of coordinators and of messages; all of them a day old."""
+    store, keys = stage.store, stage.store.keys
+    waits, coordinators, messages = 3 * number // 10, number // 5, number // 5
+    stale.signalled(store, waits)
+    stale.left(store, coordinators)
+    stale.handled(store, messages)
+    boxes = -(-messages // stale.PER_MAILBOX)
+    remembered = {
+        keys.mail(f"box/{i}").replace(":mail:", ":handled:"): min(messages, stale.PER_MAILBOX) for i in range(boxes)
+    }
+    ended = {keys.ended: waits, keys.signals: waits, keys.coordinators: coordinators}
+    stale.age(stage, {**ended, **remembered, keys.mailboxes: boxes})
+
+
+def _forget(stage: Stage, coordination: Coordination) -> Callable[[], int]:
+    mailing = Mailing(stage.store.mailboxes, list)
+    return lambda: coordination.sweep_cleared() + mailing.sweep_cleared()
+
+
+def _until_nothing(stage: Stage, sweep: Callable[[], int]) -> Took:
+    """Run it until it finds nothing more, as beat would."""
+    stage.ask().slowlog_reset()
+
+    def all_of_it() -> None:
+        while sweep():
+            pass
+
+    seconds = timed(all_of_it, 1)[0] / 1000
+    noted = [entry["duration"] for entry in stage.ask().slowlog_get(100_000) if entry["command"].startswith(b"EVALSHA")]
+    return Took(seconds, max(noted, default=SEEN_US) / 1000)
+
+
+def _others(stage: Stage, coordination: Coordination, number: int) -> Iterator[Figure]:
+    store, keys = stage.store, stage.store.keys
+    stale.late(store, number)
+    yield from _figures(f"{number:,} deadlines", _until_nothing(stage, coordination.sweep_deadlines))
+    expect(stage.ask().zcard(keys.open), 0, "waits that are still open")
+    stale.age(stage, {keys.undelivered: number})
+    yield from _figures(f"{number:,} ends to send again", _until_nothing(stage, coordination.sweep_undelivered))
+    stale.silent(store, number)
+
+    def judge() -> int:
+        return len(store.coordinators.judge(SILENT))
+
+    for what in ("fell silent", "are silent"):
+        judged = _until_nothing(stage, judge)
+        yield from _figures(f"judging {number:,} coordinators that {what}", judged)
+    records = stage.ask().xlen(keys.events)
+    yield from _figures(
+        f"trimming {records:,} records of the history", _until_nothing(stage, partial(store.history.trim, 0))
+    )
+
+
+def _figures(what: str, took: Took, raw: Figure | None = None, goal: Goal | None = None) -> Iterator[Figure]:
+    yield Figure(f"sweep, {what}", "s", [took.seconds], raw, goal)
+    yield Figure(f"sweep, {what}, longest script", "ms", [took.longest], goal=SHORT)
