@@ -23,6 +23,9 @@ MOST_PER_SLICE = 50
 
 MOST_SLICES = 20
 
+MOST_SLICES_CLEARED = 200
+"""Twice as many ids as one mailbox remembers."""
+
 _log = structlog.get_logger("supervision")
 
 
@@ -92,7 +95,7 @@ class Mailing:
     def sweep_cleared(self) -> int:
         """Forget ids that were handled over a day ago, and mailboxes that nobody uses; answers how many."""
         removed = 0
-        for _ in range(MOST_SLICES):
+        for _ in range(MOST_SLICES_CLEARED):
             looked, ids, gone = self.mailboxes.clear(MOST_PER_SLICE)
             if ids or gone:
                 _log.info("mail_cleared", handled_ids=ids, mailboxes=gone)

@@ -21,7 +21,7 @@ KEEP_HANDLER_MS = 30 * DAY_MS
 """How long a mailbox with a handler stays without a message: whoever arranged it does not expect it to forget."""
 
 MOST_IDS = 1_000
-"""Handled ids that one script forgets."""
+"""Handled ids that one script forgets, of all its mailboxes together: a µs or two each."""
 
 MOST_LISTED = 1_000
 

@@ -40,7 +40,7 @@ for _, name in ipairs(past(key('signals'), now)) do
     redis.call('ZADD', key('signals'), text(now + keep), name)
   else
     signals = signals + 1
-    redis.call('DEL', key('signal', name), key('receipt', name))
+    redis.call('UNLINK', key('signal', name), key('receipt', name)) -- a receipt may tell of 100,000
     redis.call('ZREM', key('signals'), name)
   end
 end

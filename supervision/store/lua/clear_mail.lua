@@ -4,11 +4,13 @@ local most_ids, keep, keep_dead, keep_handler = tonumber(ARGV[2]), tonumber(ARGV
 local due = redis.call('ZRANGEBYSCORE', key('mailboxes'), '-inf', text(now), 'LIMIT', 0, ARGV[1])
 local answer = {#due, 0}
 
+-- Answers whether there may be more than one script forgets.
 local function old_ids(mailbox)
-  local old = redis.call('ZRANGEBYSCORE', key('handled', mailbox), '-inf', text(now - keep), 'LIMIT', 0, most_ids)
+  local left = most_ids - answer[2]
+  local old = redis.call('ZRANGEBYSCORE', key('handled', mailbox), '-inf', text(now - keep), 'LIMIT', 0, left)
   if #old > 0 then redis.call('ZREM', key('handled', mailbox), unpack(old)) end
   answer[2] = answer[2] + #old
-  return #old == most_ids
+  return #old == left
 end
 
 -- Dead letters of waits are gone before they are that old.
@@ -26,6 +28,7 @@ local function empty(mailbox)
 end
 
 for _, mailbox in ipairs(due) do
+  if answer[2] == most_ids then break end -- the others are still due, for the next slice
   local more = old_ids(mailbox)
   local box = hash(key('mailbox', mailbox))
   local idle = now - tonumber(box.touched or 0)

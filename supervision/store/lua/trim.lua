@@ -1,4 +1,4 @@
--- trim(events, incidents, supervisors, trimmed; keep_ms, most) -> {how many records were removed, whether there is more to look through}
+-- trim(events, incidents, supervisors, trimmed; keep_ms, most, most_at_once) -> {how many records were removed, whether there is more to look through}
 local events, incidents, trimmed = KEYS[1], KEYS[2], KEYS[4]
 local before, most = math.max(now - tonumber(ARGV[1]), 1), tonumber(ARGV[2])
 local open, names = {}, {}
@@ -14,6 +14,9 @@ for subject, began in pairs(hash(incidents)) do
 end
 if #names == 0 then
   redis.call('DEL', trimmed)
+  -- The server frees whole nodes of its tree so many at a time; the last one, of which a part stays, is trimmed exactly.
+  local gone = redis.call('XTRIM', events, 'MINID', '~', text(before), 'LIMIT', ARGV[3])
+  if gone > 0 then return {gone, 1} end
   return {redis.call('XTRIM', events, 'MINID', text(before)), 0}
 end
 
