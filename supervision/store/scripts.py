@@ -56,5 +56,11 @@ class Scripts:
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run one script; `StoreUnavailable` if it is unknown whether it ran."""
+        script = self._scripts[name]
+        execute: Any = self.client.execute_command  # redis-py has no types for it
         with translated(name):
-            return self._scripts[name](keys=keys, args=args)
+            try:
+                # Not by redis-py's `Script`, which takes 7 µs more of each: an eighth of what an empty script costs.
+                return execute("EVALSHA", script.sha, len(keys), *keys, *args)
+            except redis.exceptions.NoScriptError:
+                return script(keys=keys, args=args)  # which loads it
