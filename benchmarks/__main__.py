@@ -4,6 +4,7 @@ import argparse
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -79,10 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(name: str, *, quick: bool) -> list[Figure]:
     _say(f"\n{name}")
-    figures = []
+    figures, begun = [], time.monotonic()
     for figure in BENCHMARKS[name].measure(quick=quick):
         _say(f"  {report.line(figure)}")
         figures.append(figure)
+    _say(f"  ({time.monotonic() - begun:.0f} s)")
     return figures
 
 

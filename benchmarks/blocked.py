@@ -11,6 +11,7 @@ store* is what the server counts for the script itself (`INFO commandstats`).
 import threading
 from collections.abc import Callable, Iterator
 
+from benchmarks import goals
 from benchmarks.figures import Figure, Goal, per_second, timed
 from benchmarks.stage import Stage
 from supervision.coordination.waits import Node, Terms
@@ -44,7 +45,13 @@ def _cost(stage: Stage, number: int, seconds: int) -> Iterator[Figure]:
     )
     size, rate = _grown(stage, number, lambda: _enter_all(store, number))
     yield from (bare, raw, empty)
-    yield Figure(f"blocked, store per open wait {of}, its event included", "KiB", [size], bare, Goal("max", 1.5))
+    yield Figure(
+        f"blocked, store per open wait {of}, its event included",
+        "KiB",
+        [size],
+        bare,
+        Goal("max", 1.5, of=goals.BLOCKED),
+    )
     yield Figure(f"blocked, waits registered one after the other, all {of}", "1/s", [rate], raw)
     yield Figure(
         f"blocked, one deadline sweep that finds nothing, {number:,} open",
@@ -116,7 +123,9 @@ def _signals(stage: Stage, number: int) -> Iterator[Figure]:
     yield Figure("signal, one PING", "ms", pings)
     script = Figure("signal, an empty script", "ms", scripts)
     yield script
-    sent = Figure("signal, the script that latches and releases one", "ms", sends, script, Goal("p99", 1))
+    sent = Figure(
+        "signal, the script that latches and releases one", "ms", sends, script, Goal("p99", 1, of=goals.STORE)
+    )
     yield sent
     yield Figure("signal, inside the store", "ms", inside, sent)
 

@@ -18,18 +18,26 @@ STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {"median": statistic
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """At most ``limit`` (in the figure's unit) for one of `STATISTICS`; for a rate, at least so much."""
+    """At most ``limit`` (in the figure's unit) for one of `STATISTICS`; for a rate, at least so much.
+
+    ``of`` is the row of `benchmarks.goals` that it belongs to.
+    """
 
     statistic: str
     limit: float
     at_least: bool = False
+    of: str = ""
 
     def __str__(self) -> str:
         return f"{self.statistic} {'>=' if self.at_least else '<='} {self.limit:g}"
 
+    def of_samples(self, samples: Sequence[float]) -> float:
+        """What of ``samples`` the goal is about."""
+        return STATISTICS[self.statistic](samples)
+
     def met(self, samples: Sequence[float]) -> bool:
         """Whether ``samples`` are as good as that."""
-        found = STATISTICS[self.statistic](samples)
+        found = self.of_samples(samples)
         return found >= self.limit if self.at_least else found <= self.limit
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from benchmarks import goals
 from benchmarks.figures import Figure, Goal, expect, timed
 from benchmarks.stage import Stage
 from supervision.beating import Heart
@@ -37,7 +38,13 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         used = Figure(f"heart, share of a core with {number:,} raw ZADD", "%", [_raw_share(stage, incarnations)])
         yield used
         share = _share(coordinators, incarnations, QUICK_BEATEN_S if quick else BEATEN_S)
-        yield Figure(f"heart, share of a core with {number:,} coordinators", "%", [share], used, Goal("max", 1))
+        yield Figure(
+            f"heart, share of a core with {number:,} coordinators",
+            "%",
+            [share],
+            used,
+            Goal("max", 1, of=goals.HEARTBEAT),
+        )
         alive = timed(lambda: coordinators.judge(Patience()), RAW)
         yield Figure(f"heart, judging {number:,} that beat", "ms", alive, bare)
         yield Figure(f"heart, telling {number:,} dead", "ms", [_bury(coordinators, number)], bare)

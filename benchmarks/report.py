@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import goals
 from benchmarks.figures import Figure
 
 _MET = {None: "", True: "met", False: "NOT MET"}
@@ -62,13 +63,37 @@ def load() -> str:
 
 def page(found: Mapping[str, tuple[str, Sequence[Figure]]], facts: Mapping[str, str], profile: str) -> str:
     """The page: per benchmark what it measures and its figures, then where the time goes."""
-    goals = [figure for _, figures in found.values() for figure in figures if figure.goal]
-    parts = [INTRODUCTION.format(**facts, load_after=load()), f"## Goals\n\n{_table(goals)}"]
+    aimed = [figure for _, figures in found.values() for figure in figures if figure.goal]
+    parts = [INTRODUCTION.format(**facts, load_after=load())]
+    parts.append(f"## Goals of supervision\n\n{_table(figure for figure in aimed if not _goal_of(figure))}")
+    parts.append(f"## Goals of blocking coordination\n\n{_coordination(aimed)}\n{goals.ELSEWHERE}")
     parts += [f"## {name}\n\n{said.strip()}\n\n{_table(figures)}" for name, (said, figures) in found.items()]
     parts.append((Path(__file__).parent / "tried.md").read_text())
     if profile:
         parts.append(f"One tick over 1,000 children, all changed, under cProfile:\n\n```text\n{profile}\n```\n")
     return "\n".join(parts)
+
+
+def _goal_of(figure: Figure) -> str:
+    return figure.goal.of if figure.goal else ""
+
+
+def _coordination(aimed: Sequence[Figure]) -> str:
+    """The table of the specification: its goals, and our figures beside them."""
+    rows = [
+        "| what | the plan asked for | figure | ours | ratio of medians | goal | |",
+        "|---|---|---|--:|---|---|---|",
+    ]
+    for what, asked in goals.ASKED.items():
+        for figure in (each for each in aimed if _goal_of(each) == what):
+            ours = figure.goal.of_samples(figure.samples) if figure.goal else figure.median
+            said = f"{figure.name} | {number(ours)} {figure.unit} | {_ratio(figure)} | {figure.goal}"
+            rows.append(f"| {what} | {asked} | {said} | {_MET[figure.met]} |")
+    return "\n".join(rows) + "\n"
+
+
+def _ratio(figure: Figure) -> str:
+    return f"{figure.ratio:.2f} x *{figure.baseline.name}*" if figure.ratio and figure.baseline else ""
 
 
 def _table(figures: Iterable[Figure]) -> str:
@@ -79,9 +104,8 @@ def _table(figures: Iterable[Figure]) -> str:
     for figure in figures:
         plain = figure.plain()
         numbers = " | ".join(number(plain[name]) for name in ("median", "p99", "max"))
-        ratio = f"{figure.ratio:.2f} x *{figure.baseline.name}*" if figure.ratio and figure.baseline else ""
         goal = f"{figure.goal or ''} | {_MET[figure.met]}"
-        rows.append(f"| {figure.name} | {figure.unit} | {plain['n']} | {numbers} | {ratio} | {goal} |")
+        rows.append(f"| {figure.name} | {figure.unit} | {plain['n']} | {numbers} | {_ratio(figure)} | {goal} |")
     return "\n".join(rows) + "\n"
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from benchmarks import stale
+from benchmarks import goals, stale
 from benchmarks.figures import Figure, Goal, expect, timed
 from benchmarks.probe import Probe
 from benchmarks.stage import Stage
@@ -28,7 +28,7 @@ SEEN_US = 100
 SILENT = Patience(heartbeat=0.001, warning=0.002, critical=100, dead=110)
 """Everybody is late, and nobody is dead yet."""
 
-SHORT = Goal("max", 10)
+SHORT = Goal("max", 10, of=goals.SWEEP)
 
 
 class Took(NamedTuple):
@@ -50,7 +50,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         _write(stage, number)
         with Probe(stage) as probe:
             took = _until_nothing(stage, _forget(stage, coordination))
-        yield from _figures(f"forgetting {number:,} stale objects", took, raw, Goal("max", 30))
+        yield from _figures(f"forgetting {number:,} stale objects", took, raw, Goal("max", 30, of=goals.SWEEP))
         yield Figure(f"sweep, PING while {number:,} stale objects are forgotten", "ms", probe.took, pings, SHORT)
         with Probe(stage) as probe:
             yield from _others(stage, coordination, others)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from celery import Celery
 
+from benchmarks import goals
 from benchmarks.figures import Figure, Goal
 from benchmarks.plants.bare import STAMPS, empty, stamp
 from benchmarks.stage import Stage, until
@@ -36,12 +37,12 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         eta = Figure(f"timeout, Celery tasks with an ETA, late at {A_SECOND} a second", "ms", _eta(stage, app, number))
         yield eta
         late = _late(stage, number)
-        yield Figure(f"timeout, late at {A_SECOND} a second", "ms", late, eta, Goal("max", 1000))
+        yield Figure(f"timeout, late at {A_SECOND} a second", "ms", late, eta, Goal("max", 1000, of=goals.TIMEOUT))
         together = QUICK_TOGETHER if quick else TOGETHER
         bare = Figure("timeout, empty Celery tasks with results", "1/s", [_empty_tasks(stage, app, together)])
         yield bare
         rate = [_at_once(stage, together)]
-        goal = Goal("median", A_SECOND, at_least=True)
+        goal = Goal("median", A_SECOND, at_least=True, of=goals.TIMEOUT)
         yield Figure(f"timeout, {together:,} all at once, gone on with", "1/s", rate, bare, goal)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from celery import Celery, chain
 
+from benchmarks import goals
 from benchmarks.figures import Figure, Goal, expect, over
 from benchmarks.plants.bare import STAMPS, empty, stamp
 from benchmarks.stage import Stage, until
@@ -69,8 +70,8 @@ def _latency(stage: Stage, app: Celery, times: int) -> Generator[Figure, None, F
     for name, each in (("a process with the app", nearly), ("a plain client", far_away)):
         figure = Figure(f"wait, signal from {name} to the next task started", "ms", each, sent)
         yield figure
-        yield over(figure, "median", Goal("max", 2))
-        yield over(figure, "p99", Goal("max", 4))
+        yield over(figure, "median", Goal("max", 2, of=goals.NEXT_TASK))
+        yield over(figure, "p99", Goal("max", 4, of=goals.NEXT_TASK))
     return sent
 
 
@@ -96,13 +97,13 @@ def _releases(stage: Stage, app: Celery, number: int, rounds: int, bare: Figure)
     yield Figure(f"wait, registered by a worker, all {of}", "ms", [each.registered for each in took], raw)
     meanwhile = [one for each in took for one in each.meanwhile]
     yield Figure(f"wait, bare Celery task while {number:,} wait", "ms", meanwhile, bare)
-    goal = Goal("max", 300) if number == FEW else None
+    goal = Goal("max", 300, of=goals.RELEASE_100) if number == FEW else None
     released = Figure(
         f"release of {number:,} waits by one signal, all processed", "ms", [each.released for each in took], raw, goal
     )
     yield released
     if number == MANY:
-        yield over(released, "median", Goal("max", 1 / 0.8))
+        yield over(released, "median", Goal("max", 1 / 0.8, of=goals.RELEASE_10_000))
 
 
 def _round(stage: Stage, app: Celery, number: int) -> Round:

@@ -32,6 +32,44 @@ WITH_WORKERS = {
     "failover": ["failover, from kill -9 in a tick to the next tick"],
 }
 
+IN_THE_STORE = {
+    "blocked": [
+        "blocked, store per open wait of 1,000, its event included",
+        "blocked, waits registered one after the other, all of 1,000",
+        "signal, the script that latches and releases one",
+        "signal, inside the store",
+    ],
+    "hearts": ["heart, share of a core with 100 coordinators", "heart, telling 100 dead"],
+    "sweeps": [
+        "sweep, forgetting 1,000 stale objects",
+        "sweep, forgetting 1,000 stale objects, longest script",
+        "sweep, PING while 1,000 stale objects are forgotten",
+        "sweep, 200 deadlines",
+        "sweep, 200 ends to send again",
+        "sweep, judging 200 coordinators that fell silent",
+        "sweep, trimming 2,400 records of the history",
+        "sweep, PING while the other sweeps run",
+    ],
+}
+
+WAITING_WORKERS = {
+    "waits": [
+        "wait, signal from a process with the app to the next task started",
+        "wait, signal from a plain client to the next task started, p99 over that of the baseline",
+        "wait, registered by a worker, all of 100",
+        "wait, bare Celery task while 100 wait",
+        "release of 100 waits by one signal, all processed",
+    ],
+    "mail": ["mail, put, taken and done", "mail, put and handled by a task 100 at a time"],
+    "gathers": ["gather of 20", "gather of 20, parts"],
+    "timeouts": ["timeout, late at 100 a second", "timeout, 100 all at once, gone on with"],
+    "reconnect": [
+        "reconnect, a blocked wait and its signal",
+        "reconnect, a worker has done the next task",
+        "reconnect, the first release after a restart of everything",
+    ],
+}
+
 Figures = dict[str, dict[str, Any]]
 
 
@@ -67,3 +105,19 @@ def test_the_benchmarks_without_workers_measure_all_that_they_promise(tmp_path: 
 @pytest.mark.timeout(400)  # 50 s on an idle machine
 def test_the_benchmarks_with_workers_measure_all_that_they_promise(tmp_path: Path) -> None:
     assert_positive(measured(tmp_path, *WITH_WORKERS), WITH_WORKERS)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(400)  # 15 s on an idle machine
+def test_the_benchmarks_of_coordination_in_the_store_measure_all_that_they_promise(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    figures = measured(tmp_path, *IN_THE_STORE, "--write", str(page))
+    assert_positive(figures, IN_THE_STORE)
+    for what in ("cost of a blocked wait", "store operation", "heartbeat", "sweep of 100,000 stale objects"):
+        assert f"| {what} |" in page.read_text()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(400)  # 60 s on an idle machine
+def test_the_benchmarks_of_coordination_with_workers_measure_all_that_they_promise(tmp_path: Path) -> None:
+    assert_positive(measured(tmp_path, *WAITING_WORKERS), WAITING_WORKERS)

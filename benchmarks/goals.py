@@ -1,0 +1,33 @@
+"""The goals of blocking coordination: what the plan asked for, and what the specification asks of us instead."""
+
+NEXT_TASK = "signal to the next task of the chain started"
+RELEASE_100 = "release of 100 waiters by one signal"
+RELEASE_10_000 = "release of 10,000 waiters"
+BLOCKED = "cost of a blocked wait"
+RESTART = "after a restart of everything with 10,000 open waits"
+TIMEOUT = "timeout accuracy"
+RECONNECT = "reconnect"
+HEARTBEAT = "heartbeat"
+STORE = "store operation"
+MAILBOX = "mailbox"
+SWEEP = "sweep of 100,000 stale objects"
+
+ASKED = {
+    NEXT_TASK: "p99 < 1 s",
+    RELEASE_100: "p99 < 5 s",
+    RELEASE_10_000: "",
+    BLOCKED: "< 100 MB per 1,000",
+    RESTART: "recovers",
+    TIMEOUT: "99 %",
+    RECONNECT: "< 10 s",
+    HEARTBEAT: "< 1 % CPU",
+    STORE: "< 10 ms",
+    MAILBOX: "> 100 /s",
+    SWEEP: "",
+}
+"""What the plan asked for, by goal, in the order in which they are told."""
+
+ELSEWHERE = """\
+Two goals are no figure of these. *Death known* (60 s by default, 3 s with a beat of 1 s, a killed pool child at once)
+is for tests, which kill. So is *delivery* (every signal, counted, with kills and restarts of the store).
+"""
