@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -21,6 +22,9 @@ from supervision.engine import pools, shutdown
 
 RENEWALS_PER_TIMEOUT = 4
 """Renewals per visibility timeout: three may fail in a row before a message is taken for abandoned."""
+
+RECONNECT_S = 1.0
+"""Seconds between two attempts of a worker to reach a broker that is away."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +60,21 @@ class VisibilityRenewal(bootsteps.StartStopStep):
         if self._cancel is not None:
             self._cancel()
             self._cancel = None
+
+
+class PromptReconnect(bootsteps.StartStopStep):
+    """Looks for a broker that is away every second; by default a worker's pauses grow, up to 30 s."""
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        ensure = consumer.ensure_connected
+
+        def ensured(connection: Any) -> Any:
+            pauses = {"interval_start": RECONNECT_S, "interval_step": RECONNECT_S, "interval_max": RECONNECT_S}
+            connection.ensure_connection = partial(connection.ensure_connection, **pauses)
+            return ensure(connection)
+
+        consumer.ensure_connected = ensured
+        super().__init__(consumer, **kwargs)
 
 
 def renew(qos: Any) -> int:
@@ -103,7 +122,7 @@ def _repeat_in_thread(every: float, work: Callable[[], object]) -> Callable[[], 
 
 def install(app: Celery) -> None:
     """Add our bootsteps to ``app`` and let its workers treat SIGTERM as "finish or hand back". Idempotent."""
-    app.steps["consumer"].add(VisibilityRenewal)
+    app.steps["consumer"].update((VisibilityRenewal, PromptReconnect))
     app.steps["worker"].add(pools.PoolGate)
     shutdown.remap_sigterm_in_workers()
 

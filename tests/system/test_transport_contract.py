@@ -131,6 +131,19 @@ def test_our_workers_outlive_a_restart_of_the_store_that_kills_a_stock_one(
         assert stock_worker.wait(60) == 1, NO_LONGER_NEEDED
 
 
+@pytest.mark.chaos
+def test_our_workers_look_for_their_broker_every_second_however_long_it_is_away(fleet: Fleet) -> None:
+    tries = {case: worker.logged("Trying again in 1.00 second") for case, worker in fleet.workers.items()}
+    key = uuid.uuid4().hex[:8]
+    go_down(fleet.store, signal.SIGKILL)
+    for case, worker in fleet.workers.items():
+        worker.await_log("Trying again in 1.00 second", times=tries[case] + 3)
+    fleet.store.start()
+    for case in CASES:
+        fleet.mark(fleet.app, queue_of(case), f"{key}-{'-'.join(case)}")
+    fleet.await_marked(*(f"{key}-{'-'.join(case)}" for case in CASES))
+
+
 def test_our_workers_outlive_a_store_that_is_full(fleet: Fleet) -> None:
     case = ("busy", "prefork")
     key = uuid.uuid4().hex[:8]
