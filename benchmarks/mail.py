@@ -87,6 +87,7 @@ def _handled(stage: Stage, client: Client, app: Celery, messages: int, rounds: i
 
 
 def _empty_tasks(stage: Stage, app: Celery, messages: int) -> None:
+    """Sent and done at the same time, as the messages are."""
     ask = stage.ask()
     for i in range(messages):
         app.send_task(empty.name, (i,), queue=QUEUE, ignore_result=True)

@@ -46,6 +46,19 @@ def until(condition: Callable[[], _T], what: str, *, within: float = READY_S, ev
     return value
 
 
+def drained(app: Celery, queue: str, send: Callable[[], Callable[[], object]]) -> float:
+    """Milliseconds that the worker on ``queue`` takes from the first message on, all of which are there before.
+
+    ``send`` answers the condition that ends it. So the sender, which is this process, takes none of its time.
+    """
+    if not app.control.cancel_consumer(queue, reply=True, limit=1, timeout=READY_S):
+        raise RuntimeError(f"nobody who takes from {queue} answers")
+    ended, begun = send(), time.perf_counter()
+    app.control.add_consumer(queue)
+    until(ended, f"the end of what was in {queue}", within=600, every=0.005)
+    return (time.perf_counter() - begun) * 1000
+
+
 class CeleryProcess:
     """``python -m celery -A tasks ...``, which ends with this process, whatever ends that."""
 

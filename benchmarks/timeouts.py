@@ -8,7 +8,7 @@ record of a continuation. Its baseline is as many empty Celery tasks with result
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from celery import Celery
@@ -16,7 +16,7 @@ from celery import Celery
 from benchmarks import goals
 from benchmarks.figures import Figure, Goal
 from benchmarks.plants.bare import STAMPS, empty, stamp
-from benchmarks.stage import Stage, until
+from benchmarks.stage import Stage, drained, until
 from supervision.coordination.waits import Node, Terms
 from supervision.store.history import Past
 
@@ -98,10 +98,9 @@ def _since(stage: Stage, last: list[Past]) -> list[Past]:
 
 
 def _empty_tasks(stage: Stage, app: Celery, number: int) -> float:
-    """As many a second as the worker does, which is quicker than this process sends them: all are there before."""
-    ask, begun = stage.ask(), time.perf_counter()
-    for i in range(number):
-        last = app.send_task(empty.name, (i,), queue=QUEUE, ignore_result=False).id
-    result = f"celery-task-meta-{last}"
-    until(lambda: ask.exists(result) and not ask.llen(QUEUE), "the end of all tasks", within=300, every=0.005)
-    return number / (time.perf_counter() - begun)
+    def send() -> Callable[[], object]:
+        for i in range(number):
+            last = app.send_task(empty.name, (i,), queue=QUEUE, ignore_result=False).id
+        return lambda: stage.ask().exists(f"celery-task-meta-{last}") and not stage.ask().llen(QUEUE)
+
+    return 1000 * number / drained(app, QUEUE, send)

@@ -4,14 +4,15 @@ Signal to the next task: a chain of a wait and a task that asks the store's cloc
 before the signal is sent (through an app that knows the task, and through a plain client) to the stamp. The baseline,
 in turn with it, is a bare Celery task on the same worker. Release: so many waits on one signal, from before it is sent
 until all are processed; the baseline is as many empty Celery tasks whose results are stored, on the same worker, from
-the first one sent until the last has ended. Registered: from the first of those waits sent to the worker until the last
-is a record in the store, with the same baseline. *While so many wait* is the same bare task again, with all of them
-open: they hold no slot of the worker (which is asked, too), so nothing is left for it to wait for.
+the first one taken, when all of them are in the queue, until the last has ended. Registered: those waits before that,
+from the first one taken until the last is a record in the store, with the same baseline. *While so many wait* is the
+same bare task again, with all of them open: they hold no slot of the worker (which is asked, too), so nothing is left
+for it to wait for.
 """
 
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from celery import Celery, chain
@@ -19,7 +20,7 @@ from celery import Celery, chain
 from benchmarks import goals
 from benchmarks.figures import Figure, Goal, expect, over
 from benchmarks.plants.bare import STAMPS, empty, stamp
-from benchmarks.stage import Stage, until
+from benchmarks.stage import Stage, drained, until
 from supervision.client import Client
 from supervision.engine.canvas import wait_for
 
@@ -117,19 +118,23 @@ def _round(stage: Stage, app: Celery, number: int) -> Round:
 
 
 def _empty_tasks(stage: Stage, app: Celery, number: int) -> float:
-    ask, begun = stage.ask(), time.perf_counter()
-    results = [app.send_task(empty.name, (i,), queue=QUEUE, ignore_result=False).id for i in range(number)]
-    last = f"celery-task-meta-{results[-1]}"
-    until(lambda: ask.exists(last) and not ask.llen(QUEUE), "the end of all tasks", within=300, every=0.005)
-    return (time.perf_counter() - begun) * 1000
+    def send() -> Callable[[], object]:
+        for i in range(number):
+            last = app.send_task(empty.name, (i,), queue=QUEUE, ignore_result=False).id
+        return lambda: stage.ask().exists(f"celery-task-meta-{last}") and not stage.ask().llen(QUEUE)
+
+    return drained(app, QUEUE, send)
 
 
 def _register(stage: Stage, app: Celery, number: int, name: str) -> float:
-    waiters, begun = stage.store.keys.waiters(name), time.perf_counter()
-    for _ in range(number):
-        wait_for(name, app=app, timeout=3600).apply_async()
-    until(lambda: stage.ask().zcard(waiters) == number, "the waits", within=300, every=0.005)
-    return (time.perf_counter() - begun) * 1000
+    waiters = stage.store.keys.waiters(name)
+
+    def send() -> Callable[[], object]:
+        for _ in range(number):
+            wait_for(name, app=app, timeout=3600).apply_async()
+        return lambda: stage.ask().zcard(waiters) == number
+
+    return drained(app, QUEUE, send)
 
 
 def _release(stage: Stage, app: Celery, name: str) -> float:
