@@ -9,11 +9,12 @@ Rules:
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from supervision import telling
+from supervision.continuing import Continuing, in_turns
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import (
     DEFAULT_TTL_S,
@@ -21,6 +22,7 @@ from supervision.coordination.signals import (
     encoded_payload,
     valid_signal,
 )
+from supervision.documents import told
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable
 from supervision.model import shown
 from supervision.store.outbox import KINDS, Entry
@@ -44,36 +46,6 @@ REDELIVERED_PER_SLICE = 100
 """Ends that one script hands out to be sent again: 1 to 2 ms of the store."""
 
 _log = structlog.get_logger("supervision")
-
-
-class Continuing(Protocol):
-    """Whatever goes on with waits that have ended."""
-
-    @property
-    def here(self) -> bool:
-        """Whether this process can go on with them itself."""
-
-    def go_on(self, claims: Iterable[Claimed]) -> list[tuple[str, int, str]]:
-        """Go on with each in place; answers those that are over."""
-
-    def send(self, claims: Iterable[Claimed]) -> None:
-        """Send the message that goes on with each; raises what the broker raises."""
-
-
-class Nowhere:
-    """For processes that can neither go on with a wait nor send its message: a sweep of the workers' does it."""
-
-    here = False
-
-    def go_on(self, claims: Iterable[Claimed]) -> list[tuple[str, int, str]]:
-        """Nothing: ``here`` is False, so nothing is claimed."""
-        return [(claim.id, claim.start, "failed") for claim in claims]
-
-    def send(self, claims: Iterable[Claimed]) -> None:
-        """Nothing is sent; what is not gone on with is due for the sweep in any case."""
-
-
-NOWHERE = Nowhere()
 
 
 class Coordination:
@@ -143,17 +115,10 @@ class Coordination:
 
     def go_on(self, claims: Sequence[Claimed]) -> None:
         """Go on with waits that have just ended; what fails here is made up for by a sweep."""
-        if not claims:
-            return
-        try:
-            if self._continuing.here:
-                self.store.waits.processed(self._continuing.go_on(claims))
-            else:
-                self._continuing.send(claims)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 # a broker that is gone: the sweep sends them again
-            _log.warning("not_gone_on_with", waits=len(claims), error=f"{type(error).__name__}: {error}")
+        if claims and self._continuing.here:
+            self._contained(lambda: in_turns(self._continuing, self.store.waits, claims), waits=len(claims))
+        elif claims:
+            self._contained(lambda: self._continuing.send(claims), waits=len(claims))
 
     def end(self, wait_id: str, *, how: str, why: str, by: str, value: str = "") -> None:
         """End an open wait for a person; raises `NotFound` if it is over."""
@@ -222,11 +187,23 @@ class Coordination:
         """Send again what nobody has gone on with, and go on where a release was broken off."""
         again = 0
         while again < MOST_PER_RUN and (some := self.store.waits.redeliver(REDELIVERED_PER_SLICE)):
-            self._continuing.send(some)
             again += len(some)
+            if not self._contained(lambda some=some: self._continuing.send(some), waits=len(some)):  # type: ignore[misc] # mypy: no type for a default
+                break  # a broker that is gone: it is not asked for each of them
         for name in self.store.signals.releasing(MOST_PER_RUN):
-            self.release(name)
+            self._contained(lambda name=name: self.release(name), signal=name)  # type: ignore[misc] # likewise
         return again
+
+    def _contained(self, do: Callable[[], object], **about: object) -> bool:
+        """Do it, and answer whether it went well; what is wrong with one keeps nobody from the others."""
+        try:
+            do()
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 # see above
+            _log.warning("not_gone_on_with", **about, error=told(error))
+            return False
+        return True
 
 
 def valid_ttl(seconds: object) -> float:

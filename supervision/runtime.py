@@ -12,7 +12,8 @@ from supervision import aggregate, limiting, looking, telling
 from supervision.acting import Acting
 from supervision.backoff import Backoff
 from supervision.child import Child
-from supervision.coordinating import DEFAULT_PATIENCE, NOWHERE, Continuing, Coordination
+from supervision.continuing import NOWHERE, Continuing
+from supervision.coordinating import DEFAULT_PATIENCE, Coordination
 from supervision.coordination.liveness import Patience
 from supervision.decide import Plan, decide
 from supervision.documents import told

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from celery import Celery
 from celery.app import trace
 from celery.utils.nodenames import gethostname
+from kombu.exceptions import OperationalError
 
+from supervision.documents import told
 from supervision.store.waits import Claimed
 
 WAIT = "supervision.wait"
@@ -29,6 +32,7 @@ _KEPT = (
 )
 """Options of a message that its second run needs, too. Not ``expires``, and no time limits: those were the first's."""
 
+_log = structlog.get_logger("supervision")
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 """What is as good as absent; not 0, which is the place of the first one in a group."""
@@ -75,19 +79,36 @@ class Resumer:
         together: list[Ended] = []
         for claim in claims:
             if claim.state == "received":
-                letter_ = msgspec.json.decode(claim.mail)
-                task = self._app.tasks[letter_.get("task", WAIT)]
-                request = _request(claim, letter_, together)
-                trace.trace_task(task, claim.id, letter_.get("args", []), {"resumed": True}, request, app=self._app)
+                try:
+                    self._run(claim, together)
+                except Exception as error:  # noqa: BLE001 # of the task nothing comes here: the record cannot be read
+                    _log.exception("continuation_refused", wait=claim.id, error=told(error))
         return together
 
     def send(self, claims: Iterable[Claimed]) -> None:
-        """Send the message that goes on with each; raises what the broker raises."""
+        """Send the message that goes on with each; raises what a broker that is gone raises.
+
+        One that cannot be sent for a reason of its own is told, and stops no other.
+        """
         for claim in claims:
-            letter_ = msgspec.json.decode(claim.mail)
-            options = {"queue": QUEUE, **letter_["options"], "task_id": claim.id, "ignore_result": False}
-            name, args = letter_.get("task", WAIT), letter_.get("args", [])
-            self._app.signature(name, args=args, kwargs={"resumed": True}, **options).apply_async(add_to_parent=False)
+            try:
+                self._send(claim)
+            except (OperationalError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 # see above; it is due again in 5 min at most
+                _log.exception("continuation_refused", wait=claim.id, error=told(error))
+
+    def _run(self, claim: Claimed, together: list[Ended]) -> None:
+        letter_ = msgspec.json.decode(claim.mail)
+        task = self._app.tasks[letter_.get("task", WAIT)]
+        request = _request(claim, letter_, together)
+        trace.trace_task(task, claim.id, letter_.get("args", []), {"resumed": True}, request, app=self._app)
+
+    def _send(self, claim: Claimed) -> None:
+        letter_ = msgspec.json.decode(claim.mail)
+        options = {"queue": QUEUE, **letter_["options"], "task_id": claim.id, "ignore_result": False}
+        name, args = letter_.get("task", WAIT), letter_.get("args", [])
+        self._app.signature(name, args=args, kwargs={"resumed": True}, **options).apply_async(add_to_parent=False)
 
 
 def _request(claim: Claimed, letter_: dict[str, Any], together: list[Ended]) -> dict[str, Any]:

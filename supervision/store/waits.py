@@ -83,6 +83,12 @@ class Waits:
         )
         return len(theirs) // 2
 
+    def hold(self, claims: Sequence[Claimed]) -> list[Claimed]:
+        """Begin the lease of these claims anew; answers those that are still whose they were."""
+        arguments = [part for each in claims for part in (each.id, each.start)]
+        theirs = {part.decode() for part in self._scripts.run("hold", self._first, [LEASE_MS, *arguments])}
+        return [each for each in claims if each.id in theirs]
+
     def expire(self, *, claim: bool) -> list[Claimed]:
         """End those whose deadline has passed, `SLICE` at most."""
         return self._handed(self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0]))

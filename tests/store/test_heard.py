@@ -11,7 +11,8 @@ from waiting import until
 
 from supervision import telling
 from supervision.client import Client
-from supervision.coordinating import NOWHERE, Coordination
+from supervision.continuing import NOWHERE
+from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
 from supervision.server import EmbeddedStore

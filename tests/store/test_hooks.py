@@ -14,7 +14,8 @@ from lamps import Post
 from waiting import until
 
 from supervision import hooks
-from supervision.coordinating import NOWHERE, Coordination
+from supervision.continuing import NOWHERE
+from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
 from supervision.hooks import Hook

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 
-from supervision.coordinating import NOWHERE, Coordination
+from supervision.continuing import NOWHERE
+from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
 from supervision.server import EmbeddedStore

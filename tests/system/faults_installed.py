@@ -2,4 +2,7 @@
 
 import faults
 
+from supervision import continuing
+
 faults.install()
+continuing.TURN_S = 0.0  # claims are held anew after each continuation, so that somebody can die at that, too

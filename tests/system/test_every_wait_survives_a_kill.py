@@ -259,6 +259,7 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "processed": through_a_signal,
     "release": through_many,
     "publish release": through_many,
+    "hold": through_many,
     "expire": through_a_timeout,
     "redeliver": through_a_redelivery,
     "cancel": through_an_operator("cancel"),
