@@ -27,7 +27,7 @@ from supervision.errors import InvalidWait, NotFound, StoreUnavailable
 from supervision.model import shown
 from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
-from supervision.store.waits import SLICE, Claimed
+from supervision.store.waits import Claimed
 
 MOST_PER_RUN = 500
 """Waits that one run goes on with before it sends for the next: about half a second of a worker."""
@@ -104,14 +104,20 @@ class Coordination:
 
     def release(self, name: str) -> int:
         """Release who waits for a signal that stands, `MOST_PER_RUN` at most; answers how many."""
-        handled, left = 0, 1
-        while left and handled < MOST_PER_RUN:
-            left, released = self.store.signals.release(name, claim=self._continuing.here)
-            self.go_on(released)
-            handled += SLICE
+        left, released = self._slices(lambda: self.store.signals.release(name, claim=self._continuing.here))
         if left:
             self._publish([Entry(f"release:{name}", KINDS.release, name)])
-        return handled
+        return released
+
+    def _slices(self, some: Callable[[], tuple[int, list[Claimed]]]) -> tuple[int, int]:
+        """Go on with slice after slice, `MOST_PER_RUN` waits at most; answers how many are left, and how many ended."""
+        left, handled, ended = 1, 0, 0
+        while left and handled < MOST_PER_RUN:
+            left, claims = some()
+            self.go_on(claims)
+            handled += max(len(claims), 1)
+            ended += len(claims)
+        return left, ended
 
     def go_on(self, claims: Sequence[Claimed]) -> None:
         """Go on with waits that have just ended; what fails here is made up for by a sweep."""
@@ -144,11 +150,7 @@ class Coordination:
 
     def sweep_deadlines(self) -> int:
         """End the waits whose time is over, `MOST_PER_RUN` at most."""
-        handled = 0
-        while handled < MOST_PER_RUN and (ended := self.store.waits.expire(claim=self._continuing.here)):
-            self.go_on(ended)
-            handled += len(ended)
-        return handled
+        return self._slices(lambda: self.store.waits.expire(claim=self._continuing.here))[1]
 
     def sweep_liveness(self) -> int:
         """Judge all coordinators, and tell those who expect a dead one; answers how many died."""
@@ -159,11 +161,7 @@ class Coordination:
     def mourn(self) -> None:
         """Tell those who expect a dead coordinator, `MOST_PER_RUN` of each at most."""
         for name in self.store.coordinators.mourning():
-            handled, left = 0, 1
-            while left and handled < MOST_PER_RUN:
-                left, ended = self.store.coordinators.mourn(name, claim=self._continuing.here)
-                self.go_on(ended)
-                handled += SLICE
+            self._slices(lambda name=name: self.store.coordinators.mourn(name, claim=self._continuing.here))  # type: ignore[misc] # mypy: no type for a default
 
     def bury(self, process: str, why: str) -> list[str]:
         """Declare the coordinators of a process dead that is known to have ended; answers them."""
@@ -179,7 +177,7 @@ class Coordination:
             if any(some):
                 _log.info("cleared", waits=some[0], signals=some[1], coordinators=some[2])
             removed += sum(some)
-            if max(some) < CLEARED_PER_SLICE:
+            if not any(some):  # not at the first that is no whole slice: joins of many signals fill one, too
                 break
         return removed
 

@@ -5,7 +5,7 @@ from itertools import repeat
 
 import msgspec
 
-from supervision.coordination.waits import Terms, described, tree
+from supervision.coordination.waits import MAX_TIMEOUT_S, Terms, described, tree
 from supervision.documents import clipped
 from supervision.errors import InvalidWait, NotFound, Superseded
 from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news
@@ -20,7 +20,10 @@ LEASE_MS = 30_000
 """How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
 
 SLICE = 50
-"""Waits that one script releases or expires: each takes some 30 µs of the store, so a slice stays far below 10 ms."""
+"""Waits that one script releases or expires, fewer where they are for many signals (see `lua/prelude_slices.lua`).
+
+Each takes some 30 µs of the store, so a slice stays far below 10 ms.
+"""
 
 
 class Waits:
@@ -89,9 +92,10 @@ class Waits:
         theirs = {part.decode() for part in self._scripts.run("hold", self._first, [LEASE_MS, *arguments])}
         return [each for each in claims if each.id in theirs]
 
-    def expire(self, *, claim: bool) -> list[Claimed]:
-        """End those whose deadline has passed, `SLICE` at most."""
-        return self._handed(self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0]))
+    def expire(self, *, claim: bool) -> tuple[int, list[Claimed]]:
+        """End those whose deadline has passed, `SLICE` at most; answers how many are left, and who goes on."""
+        left, *ended = self._scripts.run("expire", self._first, [SLICE, LEASE_MS if claim else 0])
+        return int(left), self._handed(ended)
 
     def redeliver(self, most: int) -> list[Claimed]:
         """Those that have ended and nobody has gone on with in time; each is due again after a longer pause."""
@@ -125,8 +129,20 @@ class Waits:
         return self._handed(answer[1:])
 
     def extend(self, wait_id: str, by_ms: int, *, why: str, by: str) -> int:
-        """Move an open wait's deadline; answers where it is now. `NotFound` if it is over."""
-        answer = self._scripts.run("extend", self._first, [wait_id, by_ms, clipped(why), by])
+        """Move an open wait's deadline; answers where it is now.
+
+        Raises:
+            NotFound: there is none, or it is over.
+            InvalidWait: it would last longer than any wait may.
+        """
+        answer = self._scripts.run(
+            "extend", self._first, [wait_id, by_ms, clipped(why), by, round(MAX_TIMEOUT_S * 1000)]
+        )
+        if answer[0] == b"beyond":
+            raise InvalidWait(
+                f"wait {wait_id!r} cannot be extended by {by_ms / 1000:g} s: none lasts longer than 30 days from its "
+                f"beginning, which leaves {int(answer[1]) / 1000:.0f} s"
+            )
         if answer[0] != b"until":
             raise NotFound(_over(wait_id, answer))
         self._heard.tell(Happened("order", wait_id, "waiting", "extended", why, by))

@@ -73,7 +73,7 @@ def test_the_deadline_decides_and_names_ten_who_are_missing(store: Store, found_
     begun(store, parts=14)
     store.client.zadd(store.keys.deadlines, {"0#g": 1})
     swept = found_by == "the sweep"
-    (claim,) = store.waits.expire(claim=True) if swept else store.gathers.arrive("g", came(0), claim=True)
+    (claim,) = store.waits.expire(claim=True)[1] if swept else store.gathers.arrive("g", came(0), claim=True)
     assert claim.outcome is not None
     assert claim.outcome.how is How.TIMED_OUT
     why = claim.outcome.why

@@ -62,7 +62,7 @@ def test_an_end_is_told_once_whoever_goes_on_with_it(
     store: Store, told: list[tuple[str, ...]], *, claims: bool
 ) -> None:
     waits(store, "w-1", timeout=0.001)
-    until(lambda: store.waits.expire(claim=claims))
+    until(lambda: store.waits.expire(claim=claims)[1])
     claim = store.waits.enter("w-1", None, resumed=True)
     assert claim.state == ("busy" if claims else "received")
     assert [each for each in told if each[3] == "timed_out"] == [

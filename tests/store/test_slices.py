@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import pytest
 from lamps import ask, now
 
-from supervision.coordinating import REDELIVERED_PER_SLICE, Coordination, Nowhere
+from supervision.continuing import Nowhere
+from supervision.coordinating import REDELIVERED_PER_SLICE, Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
 from supervision.mail_client import Mailbox

@@ -145,10 +145,10 @@ def raced(connect: Callable[[], Store], number: int) -> Counter[str]:
         with ThreadPoolExecutor(3) as pool:
             ended = [
                 *pool.map(lambda each, i=i: _sent(each, i), senders),
-                pool.submit(lambda: sweeper.waits.expire(claim=False)).result(),
+                pool.submit(lambda: sweeper.waits.expire(claim=False)[1]).result(),
             ]
         if not store.waits.ended([f"w{i}"]):
-            until(lambda: ended.append(sweeper.waits.expire(claim=False)) or store.waits.ended([f"w{i}"]))  # noqa: B023 # asked at once
+            until(lambda: ended.append(sweeper.waits.expire(claim=False)[1]) or store.waits.ended([f"w{i}"]))  # noqa: B023 # asked at once
         found = [claim.id for some in ended for claim in some]
         assert found == [f"w{i}"], "handed on once, by whoever ended it"
         claim = claimed(store, f"w{i}")
@@ -343,7 +343,7 @@ def test_nothing_is_left_a_day_after_everything_has_ended(store: Store) -> None:
         _, more = store.signals.release(name, claim=False)
         for claim in [*sent.released, *more]:
             over(store, claimed(store, claim.id))
-    until(lambda: over(store, claimed(store, "late")) or store.waits.expire(claim=False) is None)
+    until(lambda: over(store, claimed(store, "late")) or store.waits.expire(claim=False)[1] is None)
     over(store, enter(store, "of-a", "s", "t", owner="a", channel="c", incarnation=incarnation))
     store.coordinators.leave("a", incarnation)
     for registry in (store.keys.signals, store.keys.coordinators):

@@ -12,8 +12,10 @@ end
 
 local function forget(id, wait)
   if wait.state and wait.state ~= 'processed' then -- which a process has never fetched, or a person never retried
-    quits(wait, terms_of(wait))
-    receipts(id, wait, terms_of(wait), 'dead')
+    local terms = terms_of(wait)
+    took(terms)
+    quits(wait, terms)
+    receipts(id, wait, terms, 'dead')
   end
   redis.call('DEL', key('wait', id))
   redis.call('UNLINK', key('results', id))
@@ -24,6 +26,7 @@ end
 
 local waits = 0
 for _, id in ipairs(past(ended, now - keep)) do
+  if slice_is_full() then break end
   local wait = hash(key('wait', id))
   if still_wanted(id, wait) then
     redis.call('ZADD', ended, text(now), id)

@@ -1,12 +1,14 @@
--- expire(outbox, entries, events, counters; most, lease_ms) -> {{wait, ...}...} of those whose time was over
+-- expire(outbox, entries, events, counters; most, lease_ms) -> {left, {wait, ...}...}: of those whose time was over
 -- with waits
 local found = {}
 for _, each in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  if slice_is_full() then break end
   local i, id = parsed(each)
   local wait = hash(key('wait', id))
   redis.call('ZREM', deadlines, each)
   if wait.state == 'waiting' then
     local terms, mail = terms_of(wait), nil
+    took(terms)
     if i == 0 then mail = finish(id, wait, terms, 'timed_out', late(id, terms))
     else mail = decide_leaf(id, wait, terms, i, 'timed_out', 'no ' .. terms.leaves[i][1] .. ' before its deadline') end
     if mail then
@@ -15,4 +17,4 @@ for _, each in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', text(now), 
     end
   end
 end
-return handed(found, tonumber(ARGV[2]))
+return {redis.call('ZCOUNT', deadlines, '-inf', text(now)), unpack(handed(found, tonumber(ARGV[2])))}

@@ -3,12 +3,15 @@
 local coordinator, mourners, found = ARGV[1], key('mourners', ARGV[1]), {}
 local known = hash(key('coordinator', coordinator))
 local why, lives = known.died_of or 'is gone', known.died_as and known.incarnation ~= known.died_as
-for _, each in ipairs(redis.call('SPOP', mourners, ARGV[2])) do
+for _ = 1, tonumber(ARGV[2]) do
+  local each = not slice_is_full() and redis.call('SPOP', mourners)
+  if not each then break end
   local i, id = parsed(each)
   local wait = hash(key('wait', id))
   if wait.state == 'waiting' and not wait['leaf:' .. i] then
     redis.call('SADD', key('expecting', coordinator), each) -- it may wait on, for whoever comes under that name
     local terms = terms_of(wait)
+    took(terms)
     -- Who would be replaced, or whose parent would be told, has come back by itself.
     local mail = not (lives and terms.on_death) and bereaved(id, wait, terms, i, coordinator, why)
     if mail then

@@ -10,8 +10,11 @@ end
 local function leave_behind(id)
   local expecting, mourners = key('expecting', id), key('mourners', id)
   if redis.call('EXISTS', expecting) == 0 then return false end
-  redis.call('SUNIONSTORE', mourners, mourners, expecting)
-  redis.call('DEL', expecting)
+  -- By name, as there may be many; one by one only where an earlier death has not been told to all.
+  if redis.call('RENAMENX', expecting, mourners) == 0 then
+    redis.call('SUNIONSTORE', mourners, mourners, expecting)
+    redis.call('UNLINK', expecting)
+  end
   redis.call('ZADD', key('mourning'), text(now), id)
   -- Whose death it was: another instance may have come before all are told.
   local known = redis.call('HMGET', key('coordinator', id), 'incarnation', 'state', 'why')

@@ -5,16 +5,19 @@
 local function terms_of(wait) return cjson.decode(wait.what) end
 local function note(id, wait, i, what)
   wait['leaf:' .. i] = what
+  if wait.came then wait.came[i] = string.sub(what, 1, 1) == '+' end
   redis.call('HSET', key('wait', id), 'leaf:' .. i, what)
 end
 
+-- Read once and kept up by `note`: a wait may begin with a hundred leaves that are decided one by one.
 local function so_far(wait, terms)
-  local came = {}
+  if wait.came then return wait.came end
+  wait.came = {}
   for i = 1, #terms.leaves do
     local found = wait['leaf:' .. i]
-    if found then came[i] = string.sub(found, 1, 1) == '+' end
+    if found then wait.came[i] = string.sub(found, 1, 1) == '+' end
   end
-  return came
+  return wait.came
 end
 
 -- Whether the deadline of the whole, or of this leaf, was before now: then whatever comes now comes too late.
@@ -53,6 +56,7 @@ local function arrived(found, name, payload)
   local wait = hash(key('wait', id))
   if wait.state ~= 'waiting' then return nil end
   local terms, late = terms_of(wait), too_late(id, i)
+  took(terms)
   if late then
     local whole = late == member(0, id)
     local why = 'no ' .. name .. ' before its deadline'
@@ -60,21 +64,4 @@ local function arrived(found, name, payload)
     return id, decide_leaf(id, wait, terms, i, 'timed_out', why)
   end
   return id, decide_leaf(id, wait, terms, i, 'signalled', name, payload)
-end
-
--- Releases some of those who waited before the signal's time was over. Answers {id, message...} of those to go on with.
-local function release_some(name, most)
-  local found, answer = redis.call('HMGET', key('signal', name), 'until', 'id', 'payload'), {}
-  local before = found[1] or '-inf'
-  for _, each in ipairs(redis.call('ZRANGEBYSCORE', key('waiters', name), '-inf', before, 'LIMIT', 0, most)) do
-    local id, mail = arrived(each, name, found[3])
-    redis.call('ZREM', key('waiters', name), each)
-    if mail then
-      answer[#answer + 1] = id
-      answer[#answer + 1] = mail
-    end
-  end
-  local left = redis.call('ZCOUNT', key('waiters', name), '-inf', before)
-  if left == 0 then redis.call('ZREM', key('releasing'), name) end
-  return answer, left
 end
