@@ -155,6 +155,7 @@ class Coordination:
     def sweep_liveness(self) -> int:
         """Judge all coordinators, and tell those who expect a dead one; answers how many died."""
         died = self.store.coordinators.judge(self.patience)
+        self.store.coordinators.replace_again()
         self.mourn()
         return len(died)
 

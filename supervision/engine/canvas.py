@@ -14,6 +14,7 @@ from celery import Celery, Signature, current_app
 
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, described, terms, valid_terms
 from supervision.engine.resuming import QUEUE, WAIT
+from supervision.engine.rows import steps
 from supervision.errors import InvalidWait
 from supervision.model import shown
 
@@ -41,7 +42,8 @@ def wait_for(  # noqa: PLR0913 # all but the signal are named
         expects: the coordinator that should send it; when that one dies the wait ends, or goes on, by ``on_death``.
         on_death: ``fail`` (raise `CoordinatorDied`), ``replace`` (start ``replacement`` and wait on, the default when
             there is one) or ``escalate`` (tell the mailbox of the dead one's parent and wait on).
-        replacement: a signature that is started once when the expected one dies.
+        replacement: a signature, of a task or a chain of tasks, that is started once when the expected one dies, and
+            registers under its name within a minute: see docs/coordination.md.
         on_timeout: ``"raise"`` (`SignalTimeout`), a signature that takes this one's place, or a value to return.
         carry: return ``[result before it, payload]``.
         owner: the coordinator that waits, so that circles of waits are found.
@@ -124,7 +126,7 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
             timeout=timeout,
             on_timeout=said_on_timeout(on_timeout),
             on_death=on_death or ("replace" if replacement is not None else "fail"),  # type: ignore[arg-type] # checked below
-            replacement=dict(replacement) if replacement is not None else None,
+            replacement=_replacement(replacement),
             owner=owner,
             carry=carry,
             home=str((app or current_app).conf.task_default_queue),
@@ -135,6 +137,14 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
     return Signature(
         WAIT, kwargs=said, options={"queue": QUEUE, "ignore_result": False}, immutable=not carry, app=app or current_app
     )
+
+
+def _replacement(signature: "Signature[Any] | None") -> dict[str, Any] | None:
+    """``signature`` if it can be started under ids that are known beforehand, else `InvalidWait`."""
+    if signature is None:
+        return None
+    steps(signature, "the replacement")
+    return dict(signature)
 
 
 def said_on_timeout(said: Any) -> dict[str, Any] | None:

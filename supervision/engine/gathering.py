@@ -14,18 +14,17 @@ import msgspec
 from celery import Celery, Signature, chain, current_app, states
 from celery.exceptions import Ignore
 
-from supervision.coordination.gathers import MOST_KEPT, Gather, Step, failures, gather_terms, told, valid_gather
+from supervision.coordination.gathers import MOST_KEPT, Gather, failures, gather_terms, told, valid_gather
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, ERRORS, How, Outcome
 from supervision.engine.canvas import RAISE, said_on_timeout
 from supervision.engine.parts import text, value
 from supervision.engine.resuming import GATHER, QUEUE, letter
+from supervision.engine.rows import steps
 from supervision.engine.waiting import Waiting, announce, shortened
 from supervision.errors import InvalidWait, PartsFailed, StoreUnavailable, WaitEnded
 from supervision.model import shown
 from supervision.store.gathers import Gathers
 from supervision.store.waits import Claimed
-
-_SEVERAL = frozenset({"group", "chord", "chunks"})
 
 
 def gather(  # noqa: PLR0913 # all but the parts and what follows are named
@@ -57,7 +56,7 @@ def gather(  # noqa: PLR0913 # all but the parts and what follows are named
     app = app or current_app
     said = valid_gather(
         Gather(
-            parts=tuple(_steps(part, index) for index, part in enumerate(_listed(parts))),
+            parts=tuple(steps(part, f"part {index} of a gather") for index, part in enumerate(_listed(parts))),
             fail_fast=fail_fast,
             timeout=timeout,
             on_timeout=said_on_timeout(on_timeout),
@@ -77,19 +76,6 @@ def _listed(parts: Any) -> Any:
     if parts.get("subtask_type") == "group":
         return parts["kwargs"]["tasks"]
     raise InvalidWait(f"parts={shown(parts)}: needs a list of signatures, for example [add.s(1, 2), add.s(3, 4)]")
-
-
-def _steps(part: Any, index: int) -> tuple[Step, ...]:
-    if not isinstance(part, Mapping) or not isinstance(part.get("task"), str):
-        raise InvalidWait(f"part {index} of a gather is {shown(part)}: needs a signature, for example add.s(1, 2)")
-    if part.get("subtask_type") in _SEVERAL:
-        kind = part["subtask_type"]
-        raise InvalidWait(
-            f"part {index} of a gather is or contains a {kind}: use gather([...]) there, which is one task"
-        )
-    if part.get("subtask_type") == "chain":
-        return tuple(step for each in part["kwargs"]["tasks"] for step in _steps(each, index))
-    return ({**part},)
 
 
 def _then(then: Any) -> "Signature[Any]":

@@ -9,18 +9,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from celery import Celery, Signature, chain, states
+from celery import Celery, states
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps, loads
 
 from supervision.coordination.gathers import Arrival, Step
 from supervision.engine.resuming import QUEUE
+from supervision.engine.rows import named, whole
 from supervision.store.gathers import Slice
 
 PART = "supervision.part"
 PART_FAILED = "supervision.part_failed"
-
-_ROUTED = ("queue", "exchange", "routing_key")
 
 _log = structlog.get_logger("supervision")
 
@@ -75,17 +74,13 @@ class CeleryParts:
 
     def _send(self, gather_id: str, home: str, index: int, stored: list[Step]) -> None:
         last = task_id(gather_id, index)
-        steps = [Signature.from_dict(step, app=self._app) for step in stored]
+        steps = named(stored, last, home=home, app=self._app)
         which = {"gather": gather_id, "part": index}
-        for place, step in enumerate(steps):
-            own = last if place == len(steps) - 1 else f"{last}-{place}"
-            step.options.update(task_id=own, ignore_result=False)
+        for step in steps:
+            step.options["ignore_result"] = False
             step.link_error(self._app.signature(PART_FAILED, kwargs=which, queue=QUEUE))
-            if home and step.task not in self._app.tasks and not any(step.options.get(name) for name in _ROUTED):
-                step.set(queue=home)
         steps[-1].link(self._app.signature(PART, kwargs=which, queue=QUEUE))
-        whole = steps[0] if len(steps) == 1 else chain(*steps, app=self._app)
-        whole.apply_async(root_id=gather_id, parent_id=gather_id, add_to_parent=False)
+        whole(steps, self._app).apply_async(root_id=gather_id, parent_id=gather_id, add_to_parent=False)
 
 
 def why(error: Any) -> str:

@@ -24,6 +24,7 @@ from celery.exceptions import Ignore
 
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.resuming import Ended, letter
+from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, WaitEnded
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
@@ -165,12 +166,17 @@ def tell(task: Any, event: str, result: str) -> None:
 
 
 def replace(coordinators: Coordinators, name: str) -> str:
-    """Start the task that replaces the dead coordinator ``name``, once: its id is of this death."""
+    """Start the task, or the chain of tasks, that replaces the dead ``name``: its ids are of this death."""
     try:
-        signature, task_id = coordinators.replacement(name)
+        signature, home, task_id = coordinators.replacement(name)
     except NotFound as error:
         _log.info("nobody_replaced", coordinator=name, why=str(error))
         return ""
-    current_app.signature(msgspec.json.decode(signature)).apply_async(task_id=task_id, add_to_parent=False)
+    stored = msgspec.json.decode(signature)
+    row = named(steps(stored, f"the replacement of {name}"), task_id, home=home, app=current_app)
+    started = whole(row, current_app)
+    if len(row) > 1:  # what was said of the chain as a whole, its errbacks for example
+        started.options.update({key: value for key, value in stored["options"].items() if key != "task_id"})
+    started.apply_async(add_to_parent=False)
     _log.warning("coordinator_replaced", coordinator=name, task=task_id)
     return task_id

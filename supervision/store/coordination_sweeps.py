@@ -32,11 +32,14 @@ def gathers(client: Any, keys: Keys, at: int) -> list[Swept]:
 
 
 def liveness(client: Any, keys: Keys, at: int) -> list[Swept]:
-    """Coordinators without a heartbeat for `WARNING_S`, and dead ones whose death is still to be told."""
+    """Coordinators without a heartbeat for `WARNING_S`, dead ones not told of yet, and those not replaced in time."""
     late = scored(client, keys.beats, at - round(WARNING_S * 1000))
-    dead = scored(client, keys.mourning, at)
+    registries = (
+        ("dead coordinator that some expect", keys.mourning),
+        ("dead coordinator whose replacement is late", keys.replacing),
+    )
     return [Swept(name, since, "late coordinator") for name, since in late] + [
-        Swept(name, since, "dead coordinator that some expect") for name, since in dead
+        Swept(name, since, what) for what, key in registries for name, since in scored(client, key, at)
     ]
 
 

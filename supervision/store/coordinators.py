@@ -142,14 +142,24 @@ class Coordinators:
         self._heard.tell(*news(ended))
         return int(answer[0]), ended
 
-    def replacement(self, name: str) -> tuple[str, str]:
-        """The signature that replaces ``name``, as text, and the id of the one task that it is."""
+    def replace_again(self) -> list[str]:
+        """Send once more for those who replace a dead one and have not registered in their time, five times in all.
+
+        After the last time those who expect it are to be told, as of a death. Answers the dead ones.
+        """
+        answer = self._scripts.run("replace_again", self._first, [MOST_JUDGED])
+        late = [tuple(part.decode() for part in each) for each in answer]
+        self._heard.tell(*(Happened("coordinator", name, "replacing", after, why) for name, after, why in late))
+        return [name for name, _, _ in late]
+
+    def replacement(self, name: str) -> tuple[str, str, str]:
+        """The signature that replaces ``name``, as text, its home, and the id of the one task that it is."""
         with translated("replacement"):
-            found: Any = self._scripts.client.hmget(self._keys.coordinator(name), "replacement", "replaced")
-        signature, incarnation = found
+            found: Any = self._scripts.client.hmget(self._keys.coordinator(name), "replacement", "home", "replaced")
+        signature, home, incarnation = found
         if signature is None:
             raise NotFound(f"nobody is to replace {name!r} any more: it has registered again meanwhile")
-        return signature.decode(), f"replacement-{name}-{incarnation.decode()}"
+        return signature.decode(), (home or b"").decode(), f"replacement-{name}-{incarnation.decode()}"
 
     def get(self, name: str) -> CoordinatorView:
         """One of them, or `NotFound`; ended ones are known for a day."""

@@ -73,6 +73,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     waits_of:<coordinator>  set     its open waits; enter, goes at their end
     expecting:<coordinator> set     who waits for a signal of its; enter, goes at their end
     mourners:<coordinator>  set     those of them who were not told of its death yet; its end, mourn
+    replacing               zset    dead coordinator by when who replaces it must have registered; mourn, enter,
+                                    replace_again, goes when it registers or nobody expects it
     mourning                zset    dead coordinator with mourners, by when it died; its end, mourn
 
 Of mailboxes, each named like a coordinator, whether or not that one is known:
@@ -129,6 +131,7 @@ class Keys:
         self.beats = self._prefix + "beats"
         self.late = self._prefix + "late"
         self.hooked = self._prefix + "hooked"
+        self.replacing = self._prefix + "replacing"
         self.mourning = self._prefix + "mourning"
         self.mailboxes = self._prefix + "mailboxes"
         self.mail_due = self._prefix + "mail_due"

@@ -326,7 +326,7 @@ def test_a_replacement_is_decided_once_per_death(store: Store) -> None:
     store.coordinators.mourn("a", claim=False)
     entries = [entry.id for entry in store.outbox.unpublished(0) if entry.kind == "replace"]
     assert len(entries) == 1
-    assert store.coordinators.replacement("a")[1] == entries[0].replace("replace:", "replacement-").replace(":", "-")
+    assert store.coordinators.replacement("a")[2] == entries[0].replace("replace:", "replacement-").replace(":", "-")
     assert len(store.open_waits.all()) == 3
     send(store, "s")
     assert store.open_waits.all() == []

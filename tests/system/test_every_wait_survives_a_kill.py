@@ -186,6 +186,18 @@ def through_a_replacement(system: WaitingSystem, tag: str) -> Callable[[], objec
     return lambda: noted(system, tag, f"{tag}:instead")
 
 
+def through_a_late_replacement(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """Who comes instead does not register: it is sent for again."""
+    store: Any = system.client._store
+    store.coordinators.register(tag, kind="process", process=f"nowhere:{tag}", host="nowhere")
+    wait_for(
+        f"{tag}/done", app=system.app, timeout=120, expects=tag, replacement=system.task("note", "instead", tag=tag)
+    ).apply_async()
+    until(lambda: f"{tag}:instead" in system.notes(), lambda: f"{tag} to be replaced: {system.story()}")
+    store.client.zadd(store.keys.replacing, {tag: 1})
+    return lambda: system.notes().count(f"{tag}:instead") > 1
+
+
 def through_a_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
     """A task that is a coordinator, from its first heartbeat to its end."""
     system.task("work", tag).apply_async()
@@ -274,6 +286,7 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "mourn": through_silence,
     "judge": through_silence,
     "publish replace": through_a_replacement,
+    "replace_again": through_a_late_replacement,
     "clear": through_a_sweep,
     "stage": through_a_gather(3),
     "arrive": through_a_gather(3),

@@ -16,19 +16,32 @@ local function escalated(id, signal, coordinator, why)
   return true
 end
 
+local REGISTERS_WITHIN = 60000 -- ms, as long as one that lives may be silent; each time it is sent twice as long
+
+-- Sends for who replaces a dead coordinator, under the ids of this death however often.
+local function send_replacement(coordinator, incarnation, times)
+  redis.call('HSET', key('coordinator', coordinator), 'replacements', times)
+  redis.call('ZADD', key('replacing'), text(now + math.min(300000, REGISTERS_WITHIN * 2 ^ (times - 1))), coordinator)
+  enqueue(outbox, entries, 'replace:' .. coordinator .. ':' .. incarnation, 'replace', coordinator)
+end
+
 -- Somebody who was expected is gone for good. Answers as `finish` does, or nothing where the wait goes on.
 local function bereaved(id, wait, terms, i, coordinator, why)
-  if terms.on_death == 'escalate' and escalated(id, terms.leaves[i][1], coordinator, why) then return nil end
-  if terms.on_death ~= 'replace' then -- to fail is what is not said
+  local in_vain = terms.on_death == 'replace' and redis.call('HGET', key('coordinator', coordinator), 'in_vain')
+  if in_vain then why = why .. in_vain end
+  if (terms.on_death == 'escalate' or in_vain) and escalated(id, terms.leaves[i][1], coordinator, why) then return nil end
+  if terms.on_death ~= 'replace' or in_vain then -- to fail is what is not said
     return decide_leaf(id, wait, terms, i, 'died', coordinator .. ' ' .. why .. ', and nobody else would send ' .. terms.leaves[i][1])
   end
   -- The first wait that asks for it decides who comes instead, once per death.
   local incarnation = redis.call('HGET', key('coordinator', coordinator), 'incarnation')
   if redis.call('HSETNX', key('coordinator', coordinator), 'replaced', incarnation) == 1 then
-    redis.call('HSET', key('coordinator', coordinator), 'replacement', terms.replacement)
-    enqueue(outbox, entries, 'replace:' .. coordinator .. ':' .. incarnation, 'replace', coordinator)
+    redis.call('HSET', key('coordinator', coordinator), 'replacement', terms.replacement, 'home', terms.home or '')
+    send_replacement(coordinator, incarnation, 1)
     event(events, 0, {'kind', 'coordinator', 'subject', coordinator, 'before', 'dead', 'after', 'replacing', 'reason', why,
       'attempt', '0', 'actor', id})
+  else -- and is watched again, should nobody have waited for it meanwhile
+    redis.call('ZADD', key('replacing'), 'NX', text(now + REGISTERS_WITHIN), coordinator)
   end
 end
 

@@ -5,13 +5,14 @@ local at_coordinator = key('coordinator', id)
 local known = hash(at_coordinator)
 local incarnation = text(grown(known.incarnation))
 if known.process then redis.call('SREM', key('process', known.process), id) end
-redis.call('HDEL', at_coordinator, 'why', 'ended', 'health', 'replaced', 'replacement', 'judged', 'silent', 'times')
+redis.call('HDEL', at_coordinator, 'why', 'ended', 'health', 'replaced', 'replacement', 'replacements', 'in_vain', 'home', 'judged', 'silent', 'times')
 redis.call('HSET', at_coordinator, 'incarnation', incarnation, 'state', 'registered', 'kind', ARGV[2], 'process', process,
   'host', ARGV[4], 'doing', ARGV[5], 'parent', ARGV[6], 'since', text(now), 'progress_ms', ARGV[7])
 redis.call('ZADD', beats, text(now), id)
 redis.call('ZADD', key('coordinators'), '+inf', id)
 redis.call('SADD', key('process', process), id)
 redis.call('SREM', key('late'), id)
+redis.call('ZREM', key('replacing'), id)
 if progress_ms > 0 then redis.call('ZADD', moving, text(now + progress_ms), id) else redis.call('ZREM', moving, id) end
 coordinator_event(id, known.state or '', 'registered', known.state == 'dead' and 'it was dead and came back' or ARGV[2], process)
 return {incarnation, known.state or '', redis.call('GET', key('every')) or ''}
