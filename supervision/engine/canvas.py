@@ -13,6 +13,7 @@ import msgspec
 from celery import Celery, Signature, current_app
 
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, described, terms, valid_terms
+from supervision.engine.eager import refuse_eager
 from supervision.engine.resuming import QUEUE, WAIT
 from supervision.engine.rows import steps
 from supervision.errors import InvalidWait
@@ -50,7 +51,7 @@ def wait_for(  # noqa: PLR0913 # all but the signal are named
         app: the app in whose default queue the chain goes on; by default the current one.
 
     Raises:
-        InvalidWait: it could not work; the message says why.
+        InvalidWait: it could not work, or the app has ``task_always_eager``; the message says why.
     """
     return _signature(
         Node(signal=signal, expects=expects),
@@ -132,6 +133,7 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
             home=str((app or current_app).conf.task_default_queue),
         )
     )
+    refuse_eager(app or current_app, f"a wait for {shown(described(on))}")
     said = msgspec.json.decode(msgspec.json.encode(wait))
     terms(said)  # what is of no such type is told here, not by the worker
     return Signature(

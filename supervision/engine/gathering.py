@@ -17,6 +17,7 @@ from celery.exceptions import Ignore
 from supervision.coordination.gathers import MOST_KEPT, Gather, failures, gather_terms, told, valid_gather
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, ERRORS, How, Outcome
 from supervision.engine.canvas import RAISE, said_on_timeout
+from supervision.engine.eager import refuse_eager
 from supervision.engine.parts import text, value
 from supervision.engine.resuming import GATHER, QUEUE, letter
 from supervision.engine.rows import steps
@@ -63,6 +64,7 @@ def gather(  # noqa: PLR0913 # all but the parts and what follows are named
             home=str(app.conf.task_default_queue),
         )
     )
+    refuse_eager(app, f"a gather of {told(len(said.parts))}")
     options = {"queue": QUEUE, "ignore_result": False}
     # Not encoded: what kombu can carry is more than what JSON has.
     signature = Signature(GATHER, kwargs=msgspec.structs.asdict(said), options=options, immutable=True, app=app)

@@ -23,6 +23,7 @@ from celery import Task, current_app, states
 from celery.exceptions import Ignore
 
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
+from supervision.engine.eager import refuse_eager_run
 from supervision.engine.resuming import Ended, letter
 from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, WaitEnded
@@ -80,6 +81,7 @@ class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, 
 
 def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any:
     """One run of ``task``: its value, or what it raises; `Ignore` while there is nothing to go on with."""
+    refuse_eager_run(task)
     claim: Claimed | None = getattr(task.request, "claim", None)
     if claim is None:
         claim = _resumed(task) if described_by.pop("resumed", False) else _begun(task, args, described_by)
