@@ -54,7 +54,7 @@ supervision_heartbeat = 5  # seconds between heartbeats of a coordinator; livene
 supervision_heartbeat_warning = 15  # seconds of silence until a warning ...
 supervision_heartbeat_critical = 30  # ... until it is critical ...
 supervision_heartbeat_dead = 60  # ... until it is dead, and those who wait for its signals are told
-supervision_hooks = {}  # task to call by hook, as {"coordinator_died": "myapp.tasks.page"}; see supervision/hooks.py
+supervision_hooks = {}  # what to call by hook: {"escalated": "myapp.tasks.page"}, or a signature; see docs/hooks.md
 supervision_log_format = "json"  # one object per line, which log stores search by field; "console" is for eyes
 
 # --- where messages and results live

@@ -14,8 +14,8 @@ Rules:
 - It gets the fields of the event by name: ``kind``, ``subject``, ``before``, ``after``, ``reason``, ``actor``, and
   ``sender``, which is the subject, and ``signal``, which is the hook. More may come, so take ``**fields``.
 - A process that ends takes what waits in its queues with it. What must not be lost is a task of yours, which workers
-  send for: ``supervision_hooks = {"coordinator_died": "myapp.tasks.page_somebody"}``; it gets the event's fields as
-  keyword arguments, and may run in any process (see `notifying`).
+  send for: ``supervision_hooks = {"coordinator_died": page.s("oncall").set(queue="ops")}``, a signature or a task's
+  name; it gets the event's fields as keyword arguments, and may run in any process (see `notifying`, docs/hooks.md).
 """
 
 import logging
@@ -194,7 +194,8 @@ _CALLED: Final[Mapping[tuple[str, str, str], str]] = {
     ("coordinator", "*", "dead"): "coordinator_died",
     **{("coordinator", over, "registered"): "coordinator_recovered" for over in ("dead", "failed")},
     ("coordinator", "*", "healthy"): "coordinator_recovered",
-    ("circuit", "*", "escalated"): "escalated",
+    **{(kind, "*", "escalated"): "escalated" for kind in ("circuit", "coordinator")},
+    ("coordinator", "*", "unreplaced"): "escalated",
     **{("circuit", "closed", troubled): "circuit_opened" for troubled in ("open", "verifying")},
     ("circuit", "*", "closed"): "circuit_closed",
 }

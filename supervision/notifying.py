@@ -1,4 +1,4 @@
-"""Hooks in other processes: tasks that are named in ``supervision_hooks``, sent for what the history says.
+"""Hooks in other processes: tasks whose signatures are in ``supervision_hooks``, sent for what the history says.
 
 Rules:
 - A sweep reads the history from where the last one ended. Moving on and writing the messages is one script, which one
@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,16 +17,19 @@ from supervision.store.history import Past
 from supervision.store.outbox import Entry
 from supervision.store.store import Store
 
-NO_HOOKS: Final[Mapping[str, str]] = {}
+Wanted = Mapping[str, Mapping[str, Any]]
+"""What each hook calls, as a signature: ``task``, and what else is said, ``args``, ``kwargs``, ``options``."""
+
+NO_HOOKS: Final[Wanted] = {}
 
 MOST_EVENTS: Final = 500
 """Events of one run; the next one goes on a second later."""
 
 
 class Notifying:
-    """Sends for the task of each hook in ``wanted`` (hook -> task)."""
+    """Sends for the task of each hook in ``wanted``."""
 
-    def __init__(self, store: Store, wanted: Mapping[str, str], publish: Callable[[Iterable[Entry]], object]) -> None:
+    def __init__(self, store: Store, wanted: Wanted, publish: Callable[[Iterable[Entry]], object]) -> None:
         self._store, self._wanted, self._publish = store, wanted, publish
 
     def sweep(self) -> int:
@@ -47,7 +50,7 @@ class Notifying:
         return len(sent)
 
     def _message(self, event: Past) -> tuple[str, str] | None:
-        task = self._wanted.get(hooks.called(event.kind, event.before, event.after))
-        if task is None:
+        signature = self._wanted.get(hooks.called(event.kind, event.before, event.after))
+        if signature is None:
             return None
-        return f"hook:{event.id}", msgspec.json.encode([task, event]).decode()
+        return f"hook:{event.id}", msgspec.json.encode([signature, event]).decode()

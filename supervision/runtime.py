@@ -21,7 +21,7 @@ from supervision.errors import InvalidDocument, NotFound, StoreUnavailable
 from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
-from supervision.notifying import NO_HOOKS, Notifying
+from supervision.notifying import NO_HOOKS, Notifying, Wanted
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
 from supervision.store.outbox import UNPUBLISHED_MS, Entry, Publisher
@@ -49,7 +49,7 @@ class Runtime:
         patience: Patience = DEFAULT_PATIENCE,
         *,
         parts: Parts = NO_PARTS,
-        hooks: Mapping[str, str] = NO_HOOKS,
+        hooks: Wanted = NO_HOOKS,
     ) -> None:
         self.store = store
         self.notifying = Notifying(store, hooks, self._publish)

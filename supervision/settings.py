@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
+
 from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, WARNING_S, Patience
 from supervision.errors import InvalidDeclaration
 from supervision.hooks import HOOKS
@@ -45,7 +47,7 @@ class Settings:
     heartbeat_warning: float
     heartbeat_critical: float
     heartbeat_dead: float
-    hooks: Mapping[str, str]
+    hooks: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
 
     @property
@@ -125,19 +127,40 @@ def _modules(key: str, value: object) -> tuple[str, ...]:
     raise InvalidDeclaration(f"{key}={value!r}: needs module names, for example ('plant.supervisors',)")
 
 
-def _hooks(key: str, value: object) -> Mapping[str, str]:
-    """Which task each hook calls; in the environment ``hook=task,hook=task``."""
-    pairs = [pair.split("=", 1) for pair in value.split(",") if pair.strip()] if isinstance(value, str) else value
+def _hooks(key: str, value: object) -> Mapping[str, Mapping[str, Any]]:
+    """Which task each hook calls; in the environment ``hook=task,hook=task``, or all of it as JSON."""
     try:
-        found = {name.strip(): task.strip() for name, task in dict(pairs).items()}  # type: ignore[call-overload] # see below
-    except (AttributeError, TypeError, ValueError):
-        found = {"": ""}
-    if set(found) <= set(HOOKS) and all(found.values()):
+        found = {name.strip(): _signature(said) for name, said in dict(_by_hook(value)).items()}
+    except (AttributeError, TypeError, ValueError, msgspec.MsgspecError):
+        found = {"": {}}
+    if set(found) <= set(HOOKS):
         return found
     raise InvalidDeclaration(
-        f"{key}={value!r}: needs names of tasks by hook, for example {{'coordinator_died': 'myapp.tasks.page'}}; "
-        f"hooks are {', '.join(HOOKS)}"
+        f"{key}={value!r}: needs by hook a task's name, or the signature of one task that JSON can hold, for example "
+        f"{{'coordinator_died': 'myapp.tasks.page'}} or {{'escalated': page.s('oncall').set(queue='ops')}}; hooks are "
+        f"{', '.join(HOOKS)}"
     )
+
+
+def _by_hook(value: object) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        return msgspec.json.decode(value)
+    return [pair.split("=", 1) for pair in value.split(",") if pair.strip()]
+
+
+def _signature(said: Any) -> Mapping[str, Any]:
+    """``said`` as a plain mapping of what is set of it; ValueError where it is no task, or several."""
+    if isinstance(said, str):
+        said = {"task": said.strip()}
+    plain = msgspec.json.decode(msgspec.json.encode({name: said[name] for name in said}))
+    if not isinstance(plain.get("task"), str) or not plain["task"] or plain.get("subtask_type"):
+        raise ValueError(said)
+    kinds = {"args": list, "kwargs": dict, "options": dict, "immutable": bool}
+    if not all(isinstance(plain[name], kind) for name, kind in kinds.items() if name in plain):
+        raise ValueError(said)
+    return {name: plain[name] for name in ("task", *kinds) if plain.get(name)}
 
 
 def _switch(key: str, value: object) -> bool:

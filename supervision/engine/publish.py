@@ -1,6 +1,6 @@
 """Outbox entries become Celery messages: the only place that knows task names."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -109,12 +109,19 @@ def _parts(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return PARTS, [entry.subject], {"queue": QUEUE}
 
 
+_OURS = frozenset({"task_id", "ignore_result"})
+"""Options of a hook's signature that are not its to say."""
+
+
 def _hook(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
-    task, event = msgspec.json.decode(entry.subject)
-    return task, [], {"kwargs": event, "task_id": f"hook-{event['id']}"}
+    signature, event = msgspec.json.decode(entry.subject)
+    options = {name: value for name, value in signature.get("options", {}).items() if name not in _OURS}
+    own = signature.get("kwargs", {})
+    said = own if signature.get("immutable") else {**own, **event}
+    return signature["task"], signature.get("args", []), {**options, "kwargs": said, "task_id": f"hook-{event['id']}"}
 
 
-_MESSAGES = {
+_MESSAGES: Mapping[str, Callable[[Entry], tuple[str, list[Any], dict[str, Any]]]] = {
     KINDS.hook: _hook,
     KINDS.act: _act,
     KINDS.tick: _tick,

@@ -40,7 +40,8 @@ class Claimed(msgspec.Struct, frozen=True):
     """A wait as whoever goes on with it got it: ``state`` received, or why there is nothing to go on with.
 
     ``start`` counts those who have gone on with it, and is what they end their claim with; ``left`` are the seconds
-    that one still has which waits. ``news``: it began to wait, or was given up, by this very answer.
+    that one still has which waits. ``news``: it began to wait, or was given up, by this very answer; ``told_of`` is the
+    coordinator of whose death a parent was told by it.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Claimed(msgspec.Struct, frozen=True):
     start: int = 0
     left: float = 0.0
     news: bool = False
+    told_of: str = ""
 
 
 def handed(answer: Iterable[Sequence[bytes]]) -> list[Claimed]:
@@ -64,7 +66,7 @@ def claimed(wait_id: str, answer: Sequence[bytes]) -> Claimed:
     if state == "ended":
         return Claimed(wait_id, state, mail=rest[0])
     if state == "waiting":
-        return Claimed(wait_id, state, left=int(rest[0]) / 1000, news=len(rest) > 1)
+        return Claimed(wait_id, state, left=int(rest[0]) / 1000, news=len(rest) > 1, told_of="".join(rest[2:]))
     if state == "given_up":
         return Claimed(wait_id, "dead_letter", news=True)
     if state not in {"received", "processed"}:
@@ -98,6 +100,11 @@ def _news(claim: Claimed) -> Happened | None:
     if claim.state == "dead_letter" and claim.news:
         return Happened("wait", claim.id, "received", "dead_letter", "what follows it was started too often")
     return None
+
+
+def told_to_parent(coordinator: str, wait_id: str = "") -> Happened:
+    """That the death of ``coordinator`` was told to the mailbox of its parent."""
+    return Happened("coordinator", coordinator, "dead", "escalated", "told to the mailbox of its parent", wait_id)
 
 
 def leaves(stored: Stored) -> Mapping[int, Leaf]:

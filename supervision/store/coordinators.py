@@ -8,7 +8,7 @@ import msgspec
 from supervision.coordination.liveness import JUDGEMENTS, Patience
 from supervision.documents import clipped
 from supervision.errors import NotFound
-from supervision.store.claims import news
+from supervision.store.claims import news, told_to_parent
 from supervision.store.connection import translated
 from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
@@ -138,8 +138,8 @@ class Coordinators:
     def mourn(self, name: str, *, claim: bool) -> tuple[int, list[Claimed]]:
         """Tell some of those who expect ``name`` that it died; answers how many are left, and who goes on."""
         answer = self._scripts.run("mourn", self._first, [name, SLICE, LEASE_MS if claim else 0])
-        ended = handed(answer[1:])
-        self._heard.tell(*news(ended))
+        ended = handed(answer[2:])
+        self._heard.tell(*news(ended), *([told_to_parent(name)] if int(answer[1]) else []))
         return int(answer[0]), ended
 
     def replace_again(self) -> list[str]:

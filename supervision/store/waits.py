@@ -8,7 +8,7 @@ import msgspec
 from supervision.coordination.waits import MAX_TIMEOUT_S, Terms, described, tree
 from supervision.documents import clipped
 from supervision.errors import InvalidWait, NotFound, Superseded
-from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news
+from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news, told_to_parent
 from supervision.store.connection import translated
 from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
@@ -74,7 +74,7 @@ class Waits:
         claim = claimed(wait_id, answer)
         if claim.state == "waiting" and claim.news and terms:
             self._heard.tell(Happened("wait", wait_id, "", "waiting", actor=terms.owner, on=described(terms.on)))
-        self._heard.tell(*news([claim]))
+        self._heard.tell(*news([claim]), *([told_to_parent(claim.told_of, wait_id)] if claim.told_of else []))
         return claim
 
     def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:

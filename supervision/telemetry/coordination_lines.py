@@ -66,6 +66,7 @@ _COORDINATOR: Final[Mapping[str, tuple[str, str]]] = {
     "complete": ("info", "coordinator_complete"),
     "failed": ("warning", "coordinator_failed"),
     "dead": ("warning", "coordinator_died"),
+    "escalated": ("warning", "coordinator_escalated"),
     "replacing": ("warning", "coordinator_replaced_again"),
     "unreplaced": ("error", "coordinator_not_replaced"),
     "superseded": ("warning", "coordinator_superseded"),

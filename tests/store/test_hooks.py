@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from celery import Celery
 from driven import NAME, Driven
 from lamps import Post
 from waiting import until
@@ -18,6 +19,7 @@ from supervision.continuing import NOWHERE
 from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
+from supervision.engine.publish import CeleryPublisher
 from supervision.hooks import Hook
 from supervision.notifying import Notifying
 from supervision.store.store import Store
@@ -188,6 +190,9 @@ def test_every_hook_is_called_by_something() -> None:
         (("circuit", "closed", "open"), "circuit_opened"),
         (("circuit", "verifying", "open"), ""),
         (("circuit", "open", "escalated"), "escalated"),
+        (("coordinator", "dead", "escalated"), "escalated"),
+        (("coordinator", "replacing", "unreplaced"), "escalated"),
+        (("coordinator", "replacing", "replacing"), ""),
         (("circuit", "verifying", "closed"), "circuit_closed"),
         (("state", "off", "lit"), ""),
     ],
@@ -200,7 +205,7 @@ def test_which_event_calls_which(event: tuple[str, str, str], name: str) -> None
 
 
 def notifying(store: Store, post: Post) -> Notifying:
-    return Notifying(store, {"blocking_started": "my.task"}, post.publish)
+    return Notifying(store, {"blocking_started": {"task": "my.task"}}, post.publish)
 
 
 def test_the_task_of_a_hook_is_sent_for_once_per_event_however_many_sweep(
@@ -222,7 +227,7 @@ def test_the_task_of_a_hook_is_sent_for_once_per_event_however_many_sweep(
     assert notifying(store, post).sweep() == 0
     told = [msgspec.json.decode(entry.subject) for entry in post.taken]
     assert sorted(event["subject"] for _, event in told) == sorted(f"w-{i}" for i in range(40))
-    assert {task for task, _ in told} == {"my.task"}
+    assert [signature for signature, _ in told] == [{"task": "my.task"}] * 40
     assert {entry.id for entry in store.outbox.unpublished(-1000)} == {entry.id for entry in post.taken}
 
 
@@ -234,10 +239,62 @@ def test_what_is_sent_for_has_the_fields_of_its_event(store: Store, post: Post) 
     assert its.sweep() == 1
     (entry,) = post.taken
     (begun,) = [past for past in store.history.latest(9) if past.after == "waiting"]
-    assert msgspec.json.decode(entry.subject) == ["my.task", msgspec.to_builtins(begun)]
+    assert msgspec.json.decode(entry.subject) == [{"task": "my.task"}, msgspec.to_builtins(begun)]
     assert (entry.kind, entry.id) == ("hook", f"hook:{begun.id}")
 
 
 def test_without_hooks_the_history_is_not_read(store: Store, post: Post) -> None:
     assert Notifying(store, {}, post.publish).sweep() == 0
     assert store.hooking.cursor() == ""
+
+
+APP = Celery("user", broker="memory://", set_as_current=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "kwargs"),
+    [
+        ({"kwargs": {"loud": True, "reason": "its own"}}, {"loud": True}),
+        ({"kwargs": {"loud": True}, "immutable": True}, None),
+    ],
+)
+def test_a_signature_keeps_what_is_said_of_it(
+    said: dict[str, Any], kwargs: dict[str, Any] | None, store: Store
+) -> None:
+    """Its arguments and its queue; the fields of the event are added, unless it is immutable."""
+    queue_name = store.keys.namespace
+    signature = {
+        "task": "my.task",
+        "args": ["oncall"],
+        "options": {"queue": queue_name, "ignore_result": False},
+        **said,
+    }
+    its = Notifying(store, {"blocking_started": signature}, CeleryPublisher(APP).publish)
+    its.sweep()
+    waits(store, "w-1")
+    assert its.sweep() == 1
+    (begun,) = store.history.latest(1)
+    with APP.connection_for_read() as connection, connection.SimpleQueue(queue_name) as queue:
+        message = queue.get(timeout=1)
+    args, named, _ = message.decode()
+    assert args == ["oncall"]
+    assert named == ({**kwargs, **msgspec.to_builtins(begun)} if kwargs else said["kwargs"])
+    assert (message.headers["id"], message.headers["task"]) == (f"hook-{begun.id}", "my.task")
+    assert message.headers["ignore_result"] is True
+
+
+def test_an_escalation_of_a_coordinator_calls_its_hook(store: Store, called: Called) -> None:
+    """Of one that dies while somebody waits, and of one that is dead already when somebody begins to."""
+    its = Coordination(store, NOWHERE, lambda _: None)
+    for name, dies_first in (("ann", False), ("bob", True)):
+        store.coordinators.register(name, kind="process", process=name, host="h", parent="foreman")
+        terms = Terms(Node(signal=name, expects=name), on_death="escalate")
+        if not dies_first:
+            store.waits.enter(f"w-{name}", terms, mail=MAIL)
+        its.bury(name, "killed")
+        if dies_first:
+            store.waits.enter(f"w-{name}", terms, mail=MAIL)
+        store.waits.enter(f"again-{name}", terms, mail=MAIL)
+    until(lambda: len([hook for hook, *_ in called if hook == "escalated"]) == 2, what=lambda: str(called))
+    escalated = [(sender, reason) for hook, sender, reason in called if hook == "escalated"]
+    assert escalated == [(name, "told to the mailbox of its parent") for name in ("ann", "bob")]

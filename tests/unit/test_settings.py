@@ -1,6 +1,8 @@
+import json
 from typing import Any
 
 import pytest
+from celery import chain, group, signature
 
 from supervision.errors import InvalidDeclaration
 from supervision.settings import DEFAULT_STORE_URL, Settings, read, value
@@ -33,12 +35,33 @@ def test_times_of_liveness_that_contradict_each_other_are_refused() -> None:
 
 
 def test_hooks_are_known_by_their_names_and_call_tasks() -> None:
-    assert read({"supervision_hooks": {"circuit_opened": "my.page"}}, {}).hooks == {"circuit_opened": "my.page"}
+    page, mourn = {"task": "my.page"}, {"task": "my.mourn"}
+    assert read({"supervision_hooks": {"circuit_opened": "my.page"}}, {}).hooks == {"circuit_opened": page}
     environment = {"SUPERVISION_HOOKS": "circuit_opened=my.page, coordinator_died = my.mourn,"}
-    assert read({}, environment).hooks == {"circuit_opened": "my.page", "coordinator_died": "my.mourn"}
-    for wrong in ({"circuit_open": "my.page"}, {"circuit_opened": ""}, {"circuit_opened": 7}, "circuit_opened", 7):
-        with pytest.raises(InvalidDeclaration, match="hooks are blocking_started, signal_received"):
-            read({"supervision_hooks": wrong}, {})
+    assert read({}, environment).hooks == {"circuit_opened": page, "coordinator_died": mourn}
+
+
+def test_a_hook_may_be_a_signature() -> None:
+    whole = {"task": "my.page", "args": ["oncall"], "kwargs": {"loud": True}, "options": {"queue": "ops"}}
+    for said in (whole, signature("my.page", args=("oncall",), kwargs={"loud": True}, queue="ops")):
+        assert read({"supervision_hooks": {"escalated": said}}, {}).hooks == {"escalated": whole}
+    environment = {"SUPERVISION_HOOKS": json.dumps({"escalated": whole, "circuit_opened": "my.open"})}
+    assert read({}, environment).hooks == {"escalated": whole, "circuit_opened": {"task": "my.open"}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"circuit_open": "my.page"}, {"circuit_opened": ""}, {"circuit_opened": 7}, "circuit_opened", 7, "{", "[]"),
+        *({"escalated": {"args": []}}, {"escalated": {"task": 7}}, {"escalated": {"task": "a", "args": 7}}),
+        {"escalated": {"task": "a", "kwargs": {"not": object()}}},
+        {"escalated": group(signature("a"), signature("b"))},
+        {"escalated": chain(signature("a"), signature("b"))},
+    ],
+)
+def test_what_no_hook_can_be(wrong: object) -> None:
+    with pytest.raises(InvalidDeclaration, match="hooks are blocking_started, signal_received"):
+        read({"supervision_hooks": wrong}, {})
 
 
 def test_a_number_can_be_set_in_the_environment() -> None:

@@ -1,4 +1,4 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
@@ -7,7 +7,7 @@ if ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarn
   return {'superseded', terms.owner}
 end
 local function still_waiting(began)
-  return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now), began}
+  return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now), began, began and told_of}
 end
 
 local state = redis.call('HGET', at_wait, 'state')

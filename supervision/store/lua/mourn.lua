@@ -1,4 +1,4 @@
--- mourn(outbox, entries, events, counters; coordinator, most, lease_ms) -> {left, {wait, ...}...}: what a death means for some who expected it
+-- mourn(outbox, entries, events, counters; coordinator, most, lease_ms) -> {left, 1 if its parent was told by this call, {wait, ...}...}: what a death means for some who expected it
 -- with waits
 local coordinator, mourners, found = ARGV[1], key('mourners', ARGV[1]), {}
 local known = hash(key('coordinator', coordinator))
@@ -22,4 +22,4 @@ for _ = 1, tonumber(ARGV[2]) do
 end
 local left = redis.call('SCARD', mourners)
 if left == 0 then redis.call('ZREM', key('mourning'), coordinator) end
-return {left, unpack(handed(found, tonumber(ARGV[3])))}
+return {left, told_of and 1 or 0, unpack(handed(found, tonumber(ARGV[3])))}

@@ -1,6 +1,7 @@
 -- prelude_begin: a wait that begins, and what the death of somebody expected means for it; stands after prelude_mail
 
 local over = {dead = true, failed = true}
+local told_of = nil -- the coordinator of whose death this script has told a parent
 
 -- Tells the parent of a dead coordinator, once per death, whose wait asks first. Also where its mailbox is full: nobody
 -- would say it again, and a coordinator dies seldom. Answers whether there is a parent.
@@ -10,6 +11,7 @@ local function escalated(id, signal, coordinator, why)
   local payload = cjson.encode({died = coordinator, incarnation = tonumber(known[2]), why = why, wait = id, signal = signal})
   local mail_id = 'death-' .. coordinator .. '-' .. known[2]
   if put_mail(known[1], mail_id, payload, coordinator, true) == 'put' then
+    told_of = coordinator
     event(events, 0, {'kind', 'coordinator', 'subject', coordinator, 'before', 'dead', 'after', 'escalated', 'reason',
       'told to the mailbox of ' .. known[1], 'attempt', '0', 'actor', id})
   end
