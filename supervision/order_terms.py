@@ -22,9 +22,9 @@ LONGEST_PAUSE_S: Final = 30 * 86_400
 
 def line(text: str, what: str) -> str:
     """``text`` if it can stand in the history as one line, else `InvalidDeclaration`."""
-    if text.strip() and len(text) <= MOST_REASON and text.isprintable():
+    if isinstance(text, str) and text.strip() and len(text) <= MOST_REASON and text.isprintable():
         return text.strip()
-    raise InvalidDeclaration(f"{what}={text[:80]!r}: needs one line of 1 to {MOST_REASON} printable characters")
+    raise InvalidDeclaration(f"{what}={shown(text)}: needs one line of 1 to {MOST_REASON} printable characters")
 
 
 def request(request_id: str | None) -> str:

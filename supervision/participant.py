@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 
 from supervision.beating import Heart, this_process
 from supervision.coordinating import Coordination
+from supervision.coordination.liveness import valid_presence, valid_text
 from supervision.coordination.signals import MAX_NAME_LENGTH, valid_signal
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
@@ -68,6 +69,7 @@ class Coordinator:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
         self._waiting: set[str] = set()
+        valid_presence(kind, doing, progress)
         self._doing, self._moved, self._refused, self._left = doing, False, "", False
         parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
         registered = coordination.store.coordinators.register(
@@ -174,7 +176,7 @@ class Coordinator:
 
     def doing(self, text: str) -> None:
         """Say what it is at; the next heartbeat tells it."""
-        self._doing = text
+        self._doing = valid_text(text, "doing")
 
     def progress(self) -> None:
         """Say that it moves, for one that was made with ``progress``; the next heartbeat tells it."""

@@ -84,6 +84,8 @@ class Waiting:
             StoreUnavailable: it is unknown whether it was sent; send it again with the same ``id``.
         """
         wanted, reached = _acks(acks), valid_level(level)
+        if wanted:
+            valid_timeout(timeout)  # now: what is wrong with the call is said before the signal is sent
         repeated = self._coordination.send(
             name, payload, signal_id=id, sender=sender or _here(), ttl=ttl, replace=replace
         )
@@ -96,7 +98,7 @@ class Waiting:
 
     def wait_for_acks(self, name: str, acks: int, *, level: str = Progress.RECEIVED, timeout: float = 10.0) -> Receipt:
         """The receipt when ``acks`` have come to ``level``, or as it is after ``timeout`` seconds."""
-        deadline, reached = time.monotonic() + valid_timeout(timeout), valid_level(level)
+        deadline, reached, acks = time.monotonic() + valid_timeout(timeout), valid_level(level), _acks(acks)
         while True:
             receipt = self.receipt(name)
             left = deadline - time.monotonic()
@@ -109,7 +111,14 @@ class Waiting:
         return self._store.signals.payload(valid_signal(name))
 
     def waits(self, *, signal: str = "", owner: str = "") -> list[WaitView]:
-        """Who waits for what, since when, until when, and whom it expects; by their deadlines."""
+        """Who waits for what, since when, until when, and whom it expects; by their deadlines.
+
+        Raises:
+            InvalidWait: ``signal`` or ``owner`` is no name; none is a pattern.
+        """
+        for name, what in ((signal, "signal"), (owner, "owner: coordinator")):
+            if name:
+                valid_signal(name, what)
         return self._store.open_waits.all(signal=signal, owner=owner)
 
     def explain(self, wait_id: str) -> WaitView:
@@ -140,7 +149,7 @@ class Waiting:
 
         The continuation of a wait has all of its starts again, a message all of its attempts.
         """
-        kind, name = split_id(letter_id)
+        kind, name = split_id(str(letter_id))
         why, who = line(reason, "reason"), line(by, "by")
         if kind == MAIL:
             self._mailing.retry(*split_mail(name), why=why, by=who)

@@ -9,8 +9,8 @@ Rules:
 
 from dataclasses import dataclass
 
-from supervision.errors import InvalidDeclaration
-from supervision.model import valid_seconds
+from supervision.errors import InvalidDeclaration, InvalidWait
+from supervision.model import shown, valid_seconds
 
 HEARTBEAT_S = 5.0
 WARNING_S = 15.0
@@ -18,6 +18,10 @@ CRITICAL_S = 30.0
 DEAD_S = 60.0
 
 JUDGEMENTS = 3
+
+MIN_PROGRESS_S = 0.001
+MAX_PROGRESS_S = 30 * 86_400.0
+"""Seconds within which one may be asked for progress: as long as a wait may last."""
 
 MAX_DEAD_S = 110.0
 """Always under two minutes from the last beat, with a judgement's length to spare."""
@@ -46,3 +50,22 @@ class Patience:
                 f"heartbeat={self.heartbeat:g}, dead={self.dead:g}: dead needs {JUDGEMENTS} heartbeats at least, "
                 f"for example {JUDGEMENTS * self.heartbeat:g}"
             )
+
+
+def valid_presence(kind: object, doing: object, progress: object) -> None:
+    """Refuse, with `InvalidWait`, what no coordinator can say of itself when it registers."""
+    valid_text(kind, "kind")
+    valid_text(doing, "doing")
+    number = isinstance(progress, (int, float)) and not isinstance(progress, bool)
+    if not (number and (progress == 0 or MIN_PROGRESS_S <= progress <= MAX_PROGRESS_S)):  # type: ignore[operator] # a number, see above
+        raise InvalidWait(
+            f"progress={shown(progress)}: needs seconds from {MIN_PROGRESS_S} to {MAX_PROGRESS_S:.0f} (30 days), "
+            "or 0 for never"
+        )
+
+
+def valid_text(text: object, what: str) -> str:
+    """``text`` if it is one, else `InvalidWait`: it goes with the heartbeats, where nobody would see what is wrong."""
+    if isinstance(text, str):
+        return text
+    raise InvalidWait(f"{what}={shown(text)}: needs a text, for example 'building'")

@@ -94,7 +94,10 @@ def encoded_payload(payload: Any, what: str) -> str:
         data = msgspec.json.encode(payload)
         same = bool(msgspec.json.decode(data) == msgspec.to_builtins(payload, str_keys=True))
     except Exception as error:  # it reads properties and iterates over what users wrote
-        raise InvalidDocument(f"{what}: payload {shown(payload)} cannot be written as JSON ({told(error)})") from error
+        raise InvalidDocument(
+            f"{what}: payload {shown(payload)} cannot be written as JSON ({told(error)}); needs what JSON has: texts, "
+            "numbers, true, false, null, lists and mappings"
+        ) from error
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(
             f"{what}: a payload of {len(data):,} bytes as JSON, at most {MAX_DOCUMENT_BYTES:,} are allowed; "
@@ -102,6 +105,7 @@ def encoded_payload(payload: Any, what: str) -> str:
         )
     if not same:
         raise InvalidDocument(
-            f"{what}: payload {shown(payload)} would be read back as {shown(msgspec.json.decode(data))}"
+            f"{what}: payload {shown(payload)} would be read back as {shown(msgspec.json.decode(data))}; "
+            "send what JSON has, NaN for example as null or as a text"
         )
     return data.decode()

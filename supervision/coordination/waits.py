@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -125,7 +125,11 @@ def valid_terms(wait: Terms) -> Terms:
     if wait.owner:
         valid_signal(wait.owner, "coordinator")
         if wait.owner in {leaf.expects for leaf in leaves}:
-            raise InvalidWait(f"{wait.owner} waits for itself to send {leaves[0].signal!r}: nobody else would")
+            raise InvalidWait(
+                f"{wait.owner} waits for itself to send {leaves[0].signal!r}: nobody else would; name who does"
+            )
+    if wait.on_death not in get_args(OnDeath):
+        raise InvalidWait(f"on_death={shown(wait.on_death)}: needs one of {', '.join(get_args(OnDeath))}")
     if (wait.on_death == "replace") != (wait.replacement is not None):
         raise InvalidWait(f"on_death={wait.on_death!r} and replacement={shown(wait.replacement)}: they go together")
     return wait
@@ -145,9 +149,9 @@ def valid_timeout(seconds: object, what: str = "timeout") -> float:
 def _valid_node(node: Node, depth: int) -> None:
     if depth > MOST_DEPTH:
         raise InvalidWait(f"a wait is nested {depth} deep; at most {MOST_DEPTH} levels")
-    if bool(node.signal) == bool(node.of):
+    if node.signal and node.of:
         raise InvalidWait(f"a part of a wait is {shown(node)}: needs one signal, or several parts")
-    if node.signal:
+    if not node.of:
         valid_signal(node.signal)
         if node.within:
             valid_timeout(node.within)

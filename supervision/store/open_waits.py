@@ -7,6 +7,7 @@ import msgspec
 
 from supervision.coordination.waits import described
 from supervision.errors import NotFound
+from supervision.model import shown
 from supervision.store.claims import Leaf, Stored, node
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
@@ -74,7 +75,7 @@ class OpenWaits:
         """One wait; `NotFound` if there is none."""
         found = self._read([wait_id])
         if not found:
-            raise NotFound(f"no wait {wait_id!r}; ended ones are kept for a day")
+            raise NotFound(f"no wait {shown(wait_id)}; ended ones are kept for a day")
         return found[0]
 
     def some(self, ids: Sequence[str]) -> list[WaitView]:

@@ -8,6 +8,7 @@ import msgspec
 from supervision.coordination.waits import MAX_TIMEOUT_S, Terms, described, tree
 from supervision.documents import clipped
 from supervision.errors import InvalidWait, NotFound, Superseded
+from supervision.model import shown
 from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news, told_to_parent
 from supervision.store.connection import translated
 from supervision.store.happened import Happened, Heard
@@ -198,5 +199,5 @@ def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Term
 
 def _over(wait_id: str, answer: Sequence[bytes]) -> str:
     if answer[0] == b"gone":
-        return f"no wait {wait_id!r}; ended ones are kept for a day"
+        return f"no wait {shown(wait_id)}; ended ones are kept for a day"
     return f"wait {wait_id!r} has ended already: {answer[1].decode()}"

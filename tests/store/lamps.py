@@ -213,4 +213,5 @@ _READ = {
     b"zset": lambda store, key: ask(store).zrange(key, 0, -1, withscores=True),
     b"stream": lambda store, key: ask(store).xrange(key),
     b"string": lambda store, key: ask(store).get(key),
+    b"set": lambda store, key: ask(store).smembers(key),
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervision.coordination.liveness import Patience
+from supervision.coordination.liveness import Patience, valid_presence
 from supervision.coordination.signals import (
     Progress,
     Receipt,
@@ -76,9 +76,10 @@ A, B, C = (Node(signal=name) for name in "abc")
         (Terms(Node(k=4, of=(A, B, C))), "4 of 3: needs a whole number from 1 to 3"),
         (Terms(Node(k=0, of=(A,))), "0 of 1: needs"),
         (Terms(Node(k=2, of=(A, A))), "names the signal 'a' twice"),
-        (Terms(Node()), "needs one signal, or several parts"),
+        (Terms(Node()), "signal '': a name has 1 to 200"),
         (Terms(Node(signal="a", k=1, of=(B,))), "needs one signal, or several parts"),
         (Terms(Node(signal="a", expects="me"), owner="me"), "me waits for itself"),
+        (Terms(A, on_death="explode"), "on_death='explode': needs one of fail, replace, escalate"),  # type: ignore[arg-type] # the point
         (Terms(A, on_death="replace"), "on_death='replace' and replacement=None: they go together"),
         (Terms(A, replacement={"task": "x"}), "they go together"),
         (Terms(Node(signal="a", within=-1)), "needs seconds from"),
@@ -109,6 +110,25 @@ def test_waits_that_can_work_are_taken_as_they_are(wait: Terms) -> None:
 def test_a_wait_that_expects_a_name_that_nobody_can_have_as_its_owner_is_refused() -> None:
     with pytest.raises(InvalidWait, match="coordinator 'm e'"):
         valid_terms(Terms(A, owner="m e"))
+
+
+@pytest.mark.parametrize("progress", [0, 0.001, 60, 30 * 86_400])
+def test_what_a_coordinator_can_say_of_itself(progress: float) -> None:
+    valid_presence("process", "", progress)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ((7, "", 0), "kind=7: needs a text"),
+        (("process", None, 0), "doing=None: needs a text"),
+        *((("process", "", wrong), "needs seconds from 0.001 to 2592000") for wrong in (-1, "5", None, True, math.inf)),
+        (("process", "", math.nan), "progress=nan: needs seconds"),
+    ],
+)
+def test_what_no_coordinator_can_say_of_itself(said: tuple[Any, Any, Any], why: str) -> None:
+    with pytest.raises(InvalidWait, match=why):
+        valid_presence(*said)
 
 
 def test_nesting_is_bounded() -> None:
