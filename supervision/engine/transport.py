@@ -1,22 +1,29 @@
-"""Transports that survive the restart of their broker.
+"""Transports that survive the restart of their broker, and what is no message.
 
 A stock Celery worker that holds an unacknowledged message dies when its Redis restarts: while the broken connection is
 cleaned up, kombu forgets the connection's parameters, closes the channel a second time, and that second close wants to
 hand messages back and asks the forgotten parameters for a host name (`'NoneType' object has no attribute 'hostname'`).
 An AttributeError is not a connection error, so the worker stops instead of reconnecting.
 
+What lies on a queue and is no message of kombu's (a text, other JSON, half a message) ends a stock worker likewise:
+kombu reads it on the worker's main loop, and what that raises is no connection error either.
+
 Rules:
-- The only difference from kombu: a channel remembers the parameters it was opened with. No body of kombu's is copied.
+- The differences from kombu: a channel remembers the parameters it was opened with, and throws away, told in the log,
+  what it cannot read. No body of kombu's is copied.
 - `install()` comes before an app opens its first connection; it is idempotent and affects the whole process.
 - `tests/system/test_transport_contract.py` proves need and cure in one run, and fails when upstream needs no cure.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Any
 
 import kombu.transport
 from kombu.transport import redis as upstream
+from kombu.transport import virtual
 
 ALIASES = {
     "redis": "supervision.engine.transport:Transport",
@@ -24,6 +31,8 @@ ALIASES = {
     "sentinel": "supervision.engine.transport:SentinelTransport",
 }
 """URL scheme -> our class. ``redis+socket://`` resolves to the first one: kombu takes what stands before the plus."""
+
+_log = logging.getLogger(__name__)
 
 
 class _RemembersItsBroker:
@@ -52,12 +61,42 @@ class _RemembersItsBroker:
             transport.client = None
 
 
-class Channel(_RemembersItsBroker, upstream.Channel):
+class Unreadable(ValueError):
+    """What came from a queue is no message."""
+
+
+class Message(virtual.Message):
+    """A message, or `Unreadable`."""
+
+    def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
+        try:
+            super().__init__(payload, channel, **options)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+class _PassesOver:
+    """Mixin for channels: what cannot be read is thrown away; it was taken from its queue already."""
+
+    def _brpop_read(self, **options: Any) -> object:
+        try:
+            taken: object = super()._brpop_read(**options)  # type: ignore[misc]  # each subclass has it from kombu
+        except (Unreadable, JSONDecodeError, UnicodeDecodeError) as error:
+            _log.error("a queue had something that is no message, which is thrown away: %s", error)  # where is no news
+            return True
+        return taken
+
+
+class Channel(_PassesOver, _RemembersItsBroker, upstream.Channel):
     """A channel to one server."""
 
+    Message = Message
 
-class SentinelChannel(_RemembersItsBroker, upstream.SentinelChannel):
+
+class SentinelChannel(_PassesOver, _RemembersItsBroker, upstream.SentinelChannel):
     """A channel to whichever server the sentinels call the master."""
+
+    Message = Message
 
 
 class Transport(upstream.Transport):

@@ -172,3 +172,62 @@ def test_a_message_that_nobody_can_read_is_refused_and_registers_nothing(system:
     with pytest.raises(InvalidWait, match="nobody here can read"):
         task.get(timeout=SOON)
     assert system.client.waits() == []
+
+
+Published = dict[str, Any]
+
+FOREIGN: dict[str, Published] = {
+    "a truncated body": {"body": b'[[], {"on": {"sig', "headers": {"task": "supervision.wait"}},
+    "no body of a task": {"body": b'"hello"', "headers": {"task": "supervision.wait"}},
+    "no task at all": {"body": b'{"hello": 1}', "headers": {}},
+    "a number": {"body": b"7", "headers": {"task": "supervision.wait"}},
+    "nothing that could be options": {"body": b"[[], {}, 7]", "headers": {"task": "supervision.wait"}},
+    "no id": {"body": b"[[], {}, {}]", "headers": {"task": "supervision.wait", "id": None}},
+    "a task that is no text": {"body": b"[[], {}, {}]", "headers": {"task": ["supervision.wait"]}},
+    "a task of nobody": {"body": b"[[], {}, {}]", "headers": {"task": "other.thing"}},
+    "pickle": {
+        "body": b"cos",
+        "headers": {"task": "supervision.wait"},
+        "content_type": "application/x-python-serialize",
+    },
+    "no arguments": {"body": b"[[], {}, {}]", "headers": {"task": "supervision.wait"}},
+    "a wait that is not there": {"body": b'[[], {"resumed": true}, {}]', "headers": {"task": "supervision.wait"}},
+    "a gather of nothing": {"body": b'[[], {"parts": []}, {}]', "headers": {"task": "supervision.gather"}},
+    "a release of what was never sent": {
+        "body": b'[["never/sent"], {}, {}]',
+        "headers": {"task": "supervision.release"},
+    },
+    "a replacement of nobody": {"body": b'[["nobody"], {}, {}]', "headers": {"task": "supervision.replace"}},
+    "mail for nobody": {"body": b'[["nobody"], {}, {}]', "headers": {"task": "supervision.mail"}},
+    "parts of nothing": {"body": b'[["nothing"], {}, {}]', "headers": {"task": "supervision.parts"}},
+}
+
+
+NO_MESSAGES = (b"hello", b"{", b"7", b"{}", b"\xff", b'{"body": "!", "properties": {"body_encoding": "base64"}}')
+"""What no transport of kombu's has written."""
+
+
+def test_what_is_no_message_of_ours_harms_nobody(system: WaitingSystem, name: str) -> None:
+    """On the queue of waits: it is refused or has no effect, the worker lives, and who waits goes on."""
+    waiting = chain(waits(system, name), system.task("note", tag=name), app=system.app)()
+    system.waiting_for(name)
+    store, pid = system.client._store, system.worker.pid
+    with system.app.connection_for_write() as connection, connection.channel() as channel:
+        producer = connection.Producer(channel, auto_declare=False)
+        for message in FOREIGN.values():
+            said = {"content_type": "application/json", "content_encoding": "utf-8", **message}
+            task_id = f"foreign-{uuid.uuid4().hex}"
+            own = {"lang": "py", "id": task_id, "root_id": task_id} if said["headers"] else {}
+            headers = {**own, **said.pop("headers")}
+            producer.publish(said.pop("body"), routing_key="supervision.waits", headers=headers, **said)
+    store.client.lpush("supervision.waits", *NO_MESSAGES)
+    until(lambda: store.client.llen("supervision.waits") == 0, "the queue to be read")
+    until(lambda: store.client.hlen("supervision.unacked") == 0, "nothing to be held")
+    assert system.client.explain(waiting.parent.id).state == "waiting"
+    assert len(system.client.waits()) == 1
+    system.client.send(name, 3)
+    assert waiting.get(timeout=SOON) == [name, 3]
+    assert system.worker.pid == pid
+    log = system.worker.log
+    assert log.count("no message, which is thrown away") == len(NO_MESSAGES)
+    assert "Unrecoverable error" not in log

@@ -1,0 +1,67 @@
+"""Messages that are none: whatever lies on a queue of ours, a worker tells it, throws it away and lives.
+
+Celery refuses what it cannot decode and what names no task. A body that is JSON and no task's, or headers without an
+id, end its worker ("too many values to unpack"), and the next one too, since the message was not acknowledged. A step
+puts a net under the function that takes messages; what it catches goes the way of what cannot be decoded.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import bootsteps
+
+from supervision.model import shown
+
+FAULTS = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading such a message raises. Whatever is wrong with broker or pool is something else, and passes through."""
+
+
+class ForeignMessages(bootsteps.StartStopStep):
+    """Has a worker throw away what it cannot read."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        """Put the net under the consumer; called after each connect, since a consumer makes a handler for each."""
+        if not isinstance(consumer.create_task_handler, _Net):
+            consumer.create_task_handler = _Net(consumer, consumer.create_task_handler)
+
+
+def _check(message: Any) -> None:
+    """Raise ValueError or TypeError for what Celery would take, and neither run nor acknowledge."""
+    headers = message.headers
+    if not isinstance(headers, dict) or "task" not in headers:
+        return  # of an older protocol, or of nobody: Celery's to refuse
+    if not isinstance(headers.get("id"), str) or not headers["id"]:
+        raise ValueError(f"id={shown(headers.get('id'))}: a task's message has the id of the task, a text")
+    try:
+        payload = message.payload
+    except Exception:  # noqa: BLE001 # Celery says why it cannot be decoded
+        return
+    if isinstance(payload, (list, tuple)):
+        arguments, named, options = payload
+        options = {} if options is None else options  # as clients in other languages may say it
+        if not (isinstance(arguments, (list, tuple)) and isinstance(named, dict) and isinstance(options, dict)):
+            raise TypeError(f"body={shown(payload)}: needs the arguments, those with names, and options")
+
+
+class _Net:
+    """Makes the handlers of one consumer."""
+
+    def __init__(self, consumer: Any, create: Callable[..., Callable[[Any], Any]]) -> None:
+        self._consumer, self._create = consumer, create
+
+    def __call__(self, *arguments: Any, **named: Any) -> Callable[[Any], Any]:
+        """A handler of messages, which raises nothing for what is wrong with one of them."""
+        handle = self._create(*arguments, **named)
+
+        def received(message: Any) -> Any:
+            try:
+                _check(message)
+                return handle(message)
+            except FAULTS as error:
+                if message.acknowledged:
+                    raise
+                return self._consumer.on_decode_error(message, error)
+
+        return received
