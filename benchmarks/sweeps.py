@@ -16,7 +16,8 @@ from benchmarks import goals, stale
 from benchmarks.figures import Figure, Goal, expect, timed
 from benchmarks.probe import Probe
 from benchmarks.stage import Stage
-from supervision.coordinating import NOWHERE, Coordination
+from supervision.continuing import NOWHERE
+from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.mailing import Mailing
 

@@ -113,8 +113,10 @@ _OURS = frozenset({"task_id", "ignore_result"})
 """Options of a hook's signature that are not its to say."""
 
 
-def _hook(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
+def _hook(entry: Entry) -> tuple[str, list[Any], dict[str, Any]]:
     signature, event = msgspec.json.decode(entry.subject)
+    if isinstance(signature, str):  # a name alone, as an older version writes it
+        signature = {"task": signature}
     options = {name: value for name, value in signature.get("options", {}).items() if name not in _OURS}
     own = signature.get("kwargs", {})
     said = own if signature.get("immutable") else {**own, **event}
