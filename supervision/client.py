@@ -104,7 +104,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
         self._url = url or settings.read({}).store_url
         self._store = Store(self._url, namespace)
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
-        self._reaching = Reaching(settings.for_celery(broker_url), app)
+        self._reaching = Reaching(broker_url, app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
         self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = settings.read(app.conf if app else {}).heartbeat
