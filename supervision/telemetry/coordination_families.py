@@ -87,6 +87,13 @@ COORDINATION: Final = (
         values=("wait", "mail"),
     ),
     Family(
+        "supervision_tasks_submitted_total",
+        "counter",
+        (),
+        "tasks that were submitted by key, each once however often it was asked for",
+        "submit",
+    ),
+    Family(
         "supervision_parts_ended_total",
         "counter",
         ("how",),
