@@ -19,6 +19,9 @@ DEAD_S = 60.0
 
 JUDGEMENTS = 3
 
+STATES = ("healthy", "warning", "critical", "complete", "failed", "dead")
+"""What a coordinator may be in a count of them: alive, by its last heartbeat, or at its end, for a day."""
+
 MAX_DEAD_S = 110.0
 """Always under two minutes from the last beat, with a judgement's length to spare."""
 

@@ -71,6 +71,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     moving                  zset    coordinator by when it must have made progress; register, beat, goes at its end
     every                   string  milliseconds between two judgements; judge; never goes away
     late                    set     living coordinators that are not healthy; judge
+    state:<state>           set     coordinators that are critical, complete, failed or dead; register, judge, their
+                                    end, clear
     process:<process>       set     living coordinators of one process; register, goes at their end
     waits_of:<coordinator>  set     its open waits; enter, goes at their end
     expecting:<coordinator> set     who waits for a signal of its; enter, goes at their end
@@ -166,6 +168,10 @@ class Keys:
     def once(self, task_id: str) -> str:
         """The run of a guarded task."""
         return f"{self._prefix}once:{task_id}"
+
+    def state(self, state: str) -> str:
+        """Coordinators by what they are."""
+        return f"{self._prefix}state:{state}"
 
     def submitted(self, key: str) -> str:
         """What was submitted under a key."""
