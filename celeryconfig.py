@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 
 from kombu import Exchange, Queue
 
-from supervision import settings
+from supervision import sentinels, settings
 from supervision.errors import InvalidDeclaration
 
 _STORE_SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+socket")
 
 
 def _checked_store_url(url: str) -> str:
+    if url.startswith(sentinels.SCHEME):
+        sentinels.Sentinels.read(url)  # which says what is wrong with it
+        return url
     try:
         usable = urlsplit(url).scheme in _STORE_SCHEMES and (urlsplit(url).port or True)
     except ValueError:  # its own message quotes what it could not read, which may be a part of the password
@@ -58,12 +61,10 @@ supervision_hooks = {}  # what to call by hook: {"escalated": "myapp.tasks.page"
 supervision_log_format = "json"  # one object per line, which log stores search by field; "console" is for eyes
 
 # --- where messages and results live
-broker_url = settings.for_celery(
-    os.environ.get("SUPERVISION_BROKER_URL", supervision_store_url)
-)  # Redis, Sentinel, RabbitMQ
-result_backend = settings.for_celery(
-    os.environ.get("SUPERVISION_RESULT_URL", supervision_store_url)
-)  # may be a second server
+_broker = os.environ.get("SUPERVISION_BROKER_URL", supervision_store_url)
+_results = os.environ.get("SUPERVISION_RESULT_URL", supervision_store_url)
+broker_url = settings.for_celery(_broker)  # Redis, Sentinel, RabbitMQ
+result_backend = settings.for_celery(_results)  # may be a second server
 
 # --- the broker may go away at any moment
 broker_connection_retry = True  # a lost connection is an event, not an end
@@ -91,9 +92,8 @@ _STORE_TRANSPORT = {
     "client_name": "supervision",  # says in CLIENT LIST who holds a connection
     # No global_keyprefix: other apps could no longer send to our queues. Default priority_steps: likewise.
 }
-_SENTINEL = {"master_name": os.environ.get("SUPERVISION_SENTINEL_MASTER", "mymaster")}
 broker_transport_options = (
-    {**_STORE_TRANSPORT, **(_SENTINEL if broker_url.startswith("sentinel") else {})}
+    {**_STORE_TRANSPORT, **sentinels.transport_options(_broker)}  # which name the master, behind sentinels
     if _is_store_like(broker_url)
     else {}
 )
@@ -194,7 +194,7 @@ result_backend_transport_options = {
     # One quick second attempt. By default a caller that wants a result waits 20 s for a port that is closed and 100 s
     # for a server that is silent, before anything is published. Workers' writes have `always_retry` around this.
     "retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5},
-    **(_SENTINEL if result_backend.startswith("sentinel") else {}),
+    **sentinels.transport_options(_results),
 }
 
 # --- beat

@@ -37,6 +37,11 @@ START = "start"
 STOP = "stop"
 
 
+@dataclass(frozen=True)
+class Undocumented:
+    """The desired document of what is only looked at: it has no field, so nobody sets one and waits for an effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateSpec:
     """A state as declared: its rule is a pure function of the snapshot."""

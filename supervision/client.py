@@ -18,17 +18,14 @@ from typing import Any, Final, Self
 
 from supervision import settings
 from supervision.beating import Heart
-from supervision.child import RESTART_CHILD
 from supervision.coordinating import Coordination
 from supervision.coordination.mailboxes import DeadLetter, MailboxView, Message
 from supervision.coordination.signals import Progress, Receipt
-from supervision.errors import Conflict, NotFound
+from supervision.coordination.submissions import Submission
 from supervision.events_client import Following
 from supervision.listening import Listener
 from supervision.mail_client import Mailbox, Mailed, sending
 from supervision.mailing import Mailing
-from supervision.model import Reservation
-from supervision.order_terms import line, request
 from supervision.orders_client import Ordering
 from supervision.reaching import Reaching
 from supervision.store.actions import Record
@@ -40,12 +37,13 @@ from supervision.store.history import Past
 from supervision.store.keys import DEFAULT_NAMESPACE
 from supervision.store.open_waits import Part, WaitView
 from supervision.store.overview import Overview
-from supervision.store.places import Place, child_place, place
+from supervision.store.places import Place, place
 from supervision.store.store import Store
 from supervision.store.sweeps import Sweeps, SweepView
 from supervision.store.swept import Swept
 from supervision.store.tail import LONGEST_BLOCK_S, Tail
 from supervision.store.views import ChildDescription, ChildView, SupervisorDescription, SupervisorView
+from supervision.submitting import Submitting
 from supervision.sweeps_client import Sweeping
 from supervision.waits_client import Waiting
 
@@ -66,6 +64,7 @@ __all__ = [
     "Progress",
     "Receipt",
     "Record",
+    "Submission",
     "SupervisorDescription",
     "SupervisorView",
     "SweepView",
@@ -80,7 +79,7 @@ ENDED: Final = frozenset({"succeeded", "failed"})
 """The states of an action that is over."""
 
 
-class Client(Ordering, Following, Sweeping, Waiting, Mailed):
+class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
     """Supervisors, children, actions, events, signals, waits, coordinators and mailboxes of one ``namespace``.
 
     Args:
@@ -104,7 +103,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
         self._url = url or settings.read({}).store_url
         self._store = Store(self._url, namespace)
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
-        self._reaching = Reaching(settings.for_celery(broker_url), app)
+        self._reaching = Reaching(broker_url, app)
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
         self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = settings.read(app.conf if app else {}).heartbeat
@@ -142,50 +141,6 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
         if isinstance(found, Place):
             return self._overview.described(found, self._seen(found), past)
         return self._overview.described_whole(found, past)
-
-    def restart(self, path: str, *, by: str, reason: str, request_id: str | None = None) -> Record:
-        """Ask for a restart of one child, on behalf of ``by``; answers the action as it is in the store.
-
-        Workers send it to one of theirs within about two seconds; `wait_for_action` tells how it ended. Asking again
-        with the same ``request_id`` answers the same action and starts nothing, for a day after its end: whoever got
-        `StoreUnavailable` does that.
-
-        Raises:
-            NotFound: no such child, or it cannot be restarted.
-            Conflict: an action on this child is in flight.
-            InvalidDeclaration: ``by`` or ``reason`` is empty, too long or not one line; ``request_id`` is no name.
-        """
-        found = child_place(self._declared.all(), path)
-        limits = found.child.actions.get(RESTART_CHILD)
-        if limits is None:
-            offered = ", ".join(found.child.actions)
-            raise NotFound(f"{path} cannot be restarted: it has no action {RESTART_CHILD!r}, it has {offered}")
-        wish = Reservation(
-            id=f"{path.replace('/', '~')}~ask-{request(request_id)}",
-            child=found.name,
-            action=RESTART_CHILD,
-            reason=line(reason, "reason"),
-            params={},
-            timeout_ms=limits.timeout_ms,
-            retries=limits.retries,
-        )
-        outcome, _ = self._store.actions.reserve(found.supervisor.name, line(by, "by"), wish)
-        if outcome == "busy":
-            raise Conflict(f"{path}: {self._in_flight(found)} is in flight, and one action at a time runs on a child")
-        if outcome == "gone":
-            raise NotFound(f"{path} was removed while it was asked for")
-        return self.action(wish.id)
-
-    def has_action_in_progress(self, path: str) -> bool:
-        """Whether an action on this child is queued, running or waiting for its next run; raises `NotFound`."""
-        return bool(self._overview.in_flight(child_place(self._declared.all(), path)))
-
-    def action(self, action_id: str) -> Record:
-        """One action; raises `NotFound` a day after its end."""
-        found = self._store.actions.get(action_id)
-        if found is None:
-            raise NotFound(f"no action {action_id!r}; the records of actions are kept for a day after their end")
-        return found
 
     def wait_for_action(self, action_id: str, timeout: float) -> Record:
         """The action at its end, or as it is after ``timeout`` seconds: its state is in `ENDED` or not."""
@@ -228,8 +183,3 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed):
     def _seen(self, found: Place) -> ChildView:
         seen = self._overview.supervisor(found.supervisor)
         return next(child for child in seen.children if child.path == f"{seen.path}/{found.name}")
-
-    def _in_flight(self, found: Place) -> str:
-        action_id = self._overview.in_flight(found)
-        record = self._store.actions.get(action_id) if action_id else None
-        return f"{record.name} {record.id} ({record.state}, for {record.actor})" if record else "an action"

@@ -20,7 +20,7 @@ import msgspec
 
 from supervision import documents
 from supervision.actions import Run, action
-from supervision.child import Child, Common, state
+from supervision.child import Child, Common, Undocumented, state
 from supervision.errors import InvalidDeclaration, InvalidDocument
 from supervision.model import Go, Move, Phase, Snapshot, Stay, shown
 
@@ -46,6 +46,7 @@ class Monitor(Child):
     """A child made of one function; made by `monitor`."""
 
     kind = "monitor"
+    Desired: ClassVar[type] = Undocumented
     Observed: ClassVar[type] = Health
 
     def __init__(

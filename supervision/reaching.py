@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from supervision.engine.publish import CeleryPublisher
     from supervision.engine.resuming import Resumer
 
+DEFAULT_QUEUE = "celery"
+"""Where Celery sends what nobody has said a queue for."""
+
 _log = structlog.get_logger("supervision")
 
 
@@ -47,6 +50,13 @@ class Reaching:
         except Exception as error:  # noqa: BLE001 # an address that is none, a broker without rights: see above
             _log.warning("broker_unreachable", error=f"{type(error).__name__}: {error}")
             return []
+
+    def queue(self, task: str) -> str:
+        """The queue that a task goes to which says none: where the app routes it, or Celery's own default."""
+        if self._app is None:
+            return DEFAULT_QUEUE
+        found = self._app.amqp.router.route({}, task).get("queue")
+        return str(getattr(found, "name", found) or self._app.conf.task_default_queue)
 
     def close(self) -> None:
         """Close the connections; using it again opens new ones."""

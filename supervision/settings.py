@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
+from supervision import sentinels
 from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, WARNING_S, Patience
 from supervision.errors import InvalidDeclaration
 from supervision.hooks import HOOKS
@@ -90,7 +91,10 @@ def for_celery(url: str) -> str:
     """``url`` as Celery spells it: ``unix://``, which only redis-py knows, and what ``rediss://`` has to say.
 
     Celery refuses ``rediss://`` without ``ssl_cert_reqs``; redis-py demands a certificate by default, and so do we.
+    Of ``sentinel://`` it is told the master's name beside the address; see `supervision.sentinels`.
     """
+    if url.startswith(sentinels.SCHEME):
+        return sentinels.Sentinels.read(url).for_celery()
     parts = urlsplit(url)
     if parts.scheme == "rediss" and "ssl_cert_reqs" not in dict(parse_qsl(parts.query)):
         return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"

@@ -17,7 +17,7 @@ from supervision.errors import Conflict, InvalidDocument, StoreUnavailable
 from supervision.order_terms import LONGEST_PAUSE_S
 
 if TYPE_CHECKING:
-    from supervision.client import Client
+    from supervision.client import Client, SupervisorView
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -117,6 +117,14 @@ def next_tick(source: "Client", path: str) -> str:
     """Who hears an order that moves a circuit: in the mode off nobody does, until that is over."""
     off = getattr(source.get(path), "mode", "") == "off"
     return f"the first tick once {path} is in the mode act again; it is off" if off else "the next tick"
+
+
+def highest_above(source: "Client", path: str, holds: "Callable[[SupervisorView], bool]") -> str:
+    """The highest supervisor above ``path`` of which ``holds``, empty when there is none: what is below inherits it."""
+    parts = path.split("/")
+    known = {seen.path: seen for seen in source.tree()}
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    return next((each for each in above if each in known and holds(known[each])), "")
 
 
 def say_order(path: str, output: str, sentence: str, **shape: object) -> None:

@@ -11,10 +11,10 @@ from click.core import ParameterSource
 from supervision.cli.address import client, store_options
 from supervision.cli.events import COLUMNS as EVENT_COLUMNS
 from supervision.cli.printing import age, last_fitting, moment, on_terminal, output_option, say, say_json, say_table
-from supervision.cli.rows import COLUMNS, child_row, circuit_sentence, held
+from supervision.cli.rows import COLUMNS, child_row, circuit_sentence, held, last_said
 
 if TYPE_CHECKING:
-    from supervision.client import ChildDescription, Past, SupervisorDescription, SupervisorView
+    from supervision.client import ChildDescription, ChildView, Past, SupervisorDescription, SupervisorView
 
     Description = ChildDescription | SupervisorDescription
 
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 @click.argument("path")
 @store_options
 @output_option
-@click.option("--events", default=20, show_default=True, type=click.IntRange(0, 1000), help="How many events.")
+@click.option(
+    "--last",
+    "--events",
+    "events",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="How many events; --events says the same.",
+)
 @click.pass_context
 def command(ctx: click.Context, path: str, output: str, events: int) -> None:
     """Show the documents, the circuit or state, the actions and the last events of PATH."""
@@ -50,8 +58,8 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     seen = found.child
     yield "Path", seen.path
     yield "Kind", seen.kind
-    yield "State", f"{seen.state} (phase {seen.phase}) since {moment(seen.since or 0)}" if seen.state else "none yet"
-    yield "Reason", "; ".join((*held(seen), seen.reason))
+    yield "State", _state(seen)
+    yield "Reason", "; ".join((*held(seen), last_said(seen)))
     yield "Enabled", "yes" if seen.enabled else "no, by itself or with its supervisor"
     yield "Paused", f"until {moment(seen.paused_until)}" if seen.paused_until else "no"
     yield "Quarantined", f"until {moment(seen.quarantined_until)}" if seen.quarantined else "no"
@@ -75,6 +83,15 @@ def _child_fields(found: "ChildDescription") -> Iterator[tuple[str, str]]:
     yield f"Observed ({when})", _document(found.observed)
     if seen.observation_error:
         yield "Last look", f"failed: {seen.observation_error}"
+
+
+def _state(seen: "ChildView") -> str:
+    """Its state, and whether anything but a look at what is observed can tell that it still is in it."""
+    if not seen.state:
+        return "none yet"
+    why = "it is paused" if seen.paused_until else "it is in quarantine" if seen.quarantined else ""
+    old = f"; the last one known, as {why}" if why else ""
+    return f"{seen.state} (phase {seen.phase}) since {moment(seen.since or 0)}{old}"
 
 
 def _supervisor_fields(found: "SupervisorDescription") -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.asking import answered, say_order, who_options
+from supervision.cli.asking import answered, highest_above, say_order, who_options
 from supervision.cli.printing import output_option
 
 
@@ -19,6 +19,6 @@ def command(ctx: click.Context, path: str, *, output: str, by: str, reason: str)
     with answered(path, f"supervision enable {path}"):
         was_disabled = source.enable(path, by=by, reason=reason)
         enabled = source.get(path).enabled
+        above = "" if enabled else highest_above(source, path, lambda seen: not seen.enabled)
     sentence = "enabled" if was_disabled else "was not disabled"
-    above = path.rpartition("/")[0]
-    say_order(path, output, sentence if enabled else f"{sentence}, but stays off while {above} is", enabled=enabled)
+    say_order(path, output, f"{sentence}, but stays off while {above} is" if above else sentence, enabled=enabled)

@@ -48,7 +48,15 @@ COLUMNS: Final[Sequence[Column]] = (
 @store_options
 @output_option
 @click.option("--since", help="How long ago (30s, 10m, 2h, 7d), or the id of the last event you know.")
-@click.option("--last", default=100, show_default=True, type=click.IntRange(0, 20_000), help="How many.")
+@click.option(
+    "--last",
+    "--events",
+    "last",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, 20_000),
+    help="How many; --events says the same, as in describe.",
+)
 @click.option("-w", "--watch", "follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @click.pass_context
 def command(ctx: click.Context, subject: str, output: str, since: str | None, last: int, *, follow: bool) -> None:  # noqa: PLR0913 # click hands in every option

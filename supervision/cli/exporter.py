@@ -11,6 +11,7 @@ from supervision.cli.address import address as store_address
 from supervision.cli.address import client, configuration
 from supervision.cli.exits import CONDITION_FAILED, Refusal
 from supervision.errors import Conflict
+from supervision.sentinels import SCHEME, Sentinels
 
 PORT: Final = 9478
 """TCP; needs no special rights."""
@@ -63,12 +64,15 @@ def broker_is_store(conf: Mapping[str, Any], url: str) -> bool:
     """Whether the queues stand in the store at ``url``: the same server and the same database of it."""
     try:
         return _place(str(conf.get("broker_url"))) == _place(url)
-    except ValueError:  # several sentinels, say: an address that only its own driver can read
+    except ValueError:  # an address that only its own driver can read
         return False
 
 
 def _place(url: str) -> tuple[str, str]:
     """What tells one database from another, in redis-py's spelling and in Celery's."""
+    if url.startswith(SCHEME):
+        watched = Sentinels.read(url)
+        return ",".join(sorted(f"{host}:{port}" for host, port in watched.hosts)), str(watched.database)
     parts = urlsplit(url)
     if parts.scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise ValueError(url)

@@ -15,7 +15,7 @@ _SHAPES: Final = (
     # The password of one of our servers may hold an unescaped slash; elsewhere a slash begins the path.
     (re.compile(rf"\b((?:{_STORES})://[^\s:/@\"']*:)[^\s\"']+(?=@)"), rf"\g<1>{MASK}"),
     (re.compile(r"(://[^\s:/@\"']*:)[^\s/\"']+(?=@)"), rf"\g<1>{MASK}"),
-    (re.compile(r"([?&;](?:password|passwd|secret|token)=)[^\s&;\"']+", re.IGNORECASE), rf"\g<1>{MASK}"),
+    (re.compile(r"([?&;](?:\w*password|passwd|secret|token)=)[^\s&;\"']+", re.IGNORECASE), rf"\g<1>{MASK}"),
 )
 
 _SHORTEST: Final = 8

@@ -183,7 +183,7 @@ def child_reasons(seen: "ChildView") -> list[str]:
         *held(seen),
         "nobody can see it" if seen.unobservable else "",
         "leaving" if seen.leaving else "",
-        seen.reason,
+        last_said(seen),
         _next_try(seen),
         _failure(seen),
         trouble,
@@ -195,6 +195,11 @@ def child_reasons(seen: "ChildView") -> list[str]:
 def held(seen: "ChildView") -> list[str]:
     """Whether what is told about a child may be from before its supervisor's circuit opened."""
     return [f"held by the circuit ({seen.circuit})"] if seen.held else []
+
+
+def last_said(seen: "ChildView") -> str:
+    """What its state says; while it is paused nobody asks its state, so that is from before."""
+    return f"before the pause: {seen.reason}" if seen.paused_until and seen.reason else seen.reason
 
 
 def _next_try(seen: "ChildView") -> str:

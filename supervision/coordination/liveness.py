@@ -23,6 +23,9 @@ MIN_PROGRESS_S = 0.001
 MAX_PROGRESS_S = 30 * 86_400.0
 """Seconds within which one may be asked for progress: as long as a wait may last."""
 
+STATES = ("healthy", "warning", "critical", "complete", "failed", "dead")
+"""What a coordinator may be in a count of them: alive, by its last heartbeat, or at its end, for a day."""
+
 MAX_DEAD_S = 110.0
 """Always under two minutes from the last beat, with a judgement's length to spare."""
 

@@ -123,7 +123,15 @@ def _hook(entry: Entry) -> tuple[str, list[Any], dict[str, Any]]:
     return signature["task"], signature.get("args", []), {**options, "kwargs": said, "task_id": f"hook-{event['id']}"}
 
 
+def _task(entry: Entry) -> tuple[str, list[Any], dict[str, Any]]:
+    """A user's: its result is stored unless its signature says otherwise, though nobody here listens for it."""
+    task, args, kwargs, options = msgspec.json.decode(entry.subject)
+    headers = {"ignore_result": options.pop("ignore_result", False), **(options.pop("headers", None) or {})}
+    return task, args, {**options, "kwargs": kwargs, "headers": headers}
+
+
 _MESSAGES: Mapping[str, Callable[[Entry], tuple[str, list[Any], dict[str, Any]]]] = {
+    KINDS.task: _task,
     KINDS.hook: _hook,
     KINDS.act: _act,
     KINDS.tick: _tick,

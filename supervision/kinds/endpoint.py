@@ -14,9 +14,9 @@ import socket
 import ssl
 from collections.abc import Sequence
 from http.client import HTTPException
-from typing import Protocol, Unpack
+from typing import ClassVar, Protocol, Unpack
 
-from supervision.child import Child, Common, state
+from supervision.child import Child, Common, Undocumented, state
 from supervision.errors import InvalidDeclaration
 from supervision.model import Go, Move, Phase, Snapshot, Stay, shown, valid_seconds
 
@@ -42,6 +42,7 @@ class Endpoint(Child):
     """An address that should answer; ``timeout`` bounds a whole look, ``slow_after`` makes it slow (seconds)."""
 
     kind = "endpoint"
+    Desired: ClassVar[type] = Undocumented
 
     def __init__(self, name: str, *, timeout: float, slow_after: float | None, **common: Unpack[Common]) -> None:
         super().__init__(name, **common)

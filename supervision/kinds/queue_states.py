@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from supervision.child import RESTART, Child, state
+from supervision.child import RESTART, Child, Undocumented, state
 from supervision.model import Do, Go, Move, Phase, Snapshot, Stay
 
 
@@ -27,6 +27,7 @@ class QueueObserved(msgspec.Struct, frozen=True):
 class Queue(Child):
     """A queue that should be consumed; trouble counts once it has lasted ``stuck_after`` seconds."""
 
+    Desired: ClassVar[type] = Undocumented
     Observed: ClassVar[type] = QueueObserved
     stuck_after: float
 

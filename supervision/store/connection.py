@@ -17,8 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
+from supervision import sentinels
 from supervision.errors import InvalidDeclaration, StoreUnavailable
+from supervision.sentinels import EXAMPLE, Sentinels
 from supervision.settings import DEFAULT_STORE_URL
 
 CONNECT_TIMEOUT_S = 3.0
@@ -26,6 +29,9 @@ CONNECT_TIMEOUT_S = 3.0
 
 READ_TIMEOUT_S = 5.0
 """Seconds to wait for an answer; every script of ours is bounded to 10 ms, so five seconds means trouble."""
+
+SENTINEL_TIMEOUT_S = 1.0
+"""Seconds that one sentinel has for its answer: the others are asked after it, within the same call."""
 
 HEALTH_CHECK_S = 15
 """A connection that was idle for so many seconds is checked before it is used again."""
@@ -76,27 +82,56 @@ def server_of(client: redis.Redis) -> str:
 
 
 def connect(url: str, *, timeout: float = READ_TIMEOUT_S) -> redis.Redis:
-    """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``) that answers in bytes; connects on first use.
+    """A client for ``url`` (``redis://``, ``rediss://``, ``unix://``, ``sentinel://``) that answers in bytes.
 
-    Raises `InvalidDeclaration` for an address that can never be one, without what may be secret in it.
+    It connects on first use. Raises `InvalidDeclaration` for an address that can never be one, without what may be
+    secret in it.
     """
-    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}  # which a local socket does not have
+    options = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout),
+        "health_check_interval": HEALTH_CHECK_S,
+        "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": Greeting(),
+    }
+    if not url.startswith("unix:"):  # a local socket does not have it
+        options["socket_keepalive"] = True
+    if url.startswith(sentinels.SCHEME):
+        return _watched(Sentinels.read(url), options)
     try:
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout),
-            health_check_interval=HEALTH_CHECK_S,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=Greeting(),
-            **keepalive,
-        )
+        client = redis.Redis.from_url(url, **options)
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # which connects nowhere: it says now what is wrong with them
     except (TypeError, ValueError, redis.RedisError):
         raise _refused(url) from None  # for what it says may be a part of a password
     if _odd_options(url):
         raise _refused(url)
+    return client
+
+
+class _MasterPool(SentinelConnectionPool):
+    """Connections to the master; with the last of them those to the sentinels go, which redis-py leaves open."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 # redis-py's own signature
+        """Close the connections, those to the sentinels too unless a change of the master is why."""
+        super().disconnect(inuse_connections)
+        if inuse_connections:
+            for watcher in self.sentinel_manager.sentinels:
+                watcher.close()
+
+
+def _watched(found: Sentinels, options: dict[str, Any]) -> redis.Redis:
+    """A client for whichever server the sentinels call the master when a connection is made."""
+    asking = {
+        "socket_timeout": SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        **dict(found.own),
+    }
+    watchers: Any = Sentinel(found.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call] # redis-py's
+    client: redis.Redis = watchers.master_for(
+        found.master, connection_pool_class=_MasterPool, **found.servers, **options
+    )
     return client
 
 
@@ -113,9 +148,9 @@ def _refused(url: str) -> InvalidDeclaration:
     options = f"has options that are none of {', '.join(OPTIONS)}: {', '.join(map(repr, odd))}"
     wrong = options if odd else "cannot be read"
     return InvalidDeclaration(
-        f"the store's address {wrong}; it is redis://, rediss:// or unix://, for example "
-        f"{DEFAULT_STORE_URL} or rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem, and in a password / # ? @ and % are "
-        "written %2F %23 %3F %40 and %25"
+        f"the store's address {wrong}; it is redis://, rediss://, unix:// or sentinel://, for example "
+        f"{DEFAULT_STORE_URL}, rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem or {EXAMPLE}, and in a password "
+        "/ # ? @ and % are written %2F %23 %3F %40 and %25"
     )
 
 

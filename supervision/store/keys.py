@@ -56,6 +56,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     once:<task>             hash    a guarded task's run: holder, until, value, settled; run_once, ran_once; expires
                                     24 h after the last of them, because one per guarded task is too many for a list
                                     that a sweep would have to walk over
+    submitted:<key>         hash    what was submitted under a key: message, task, sender, at; submit; expires 24 h
+                                    later, because one per task is too many for a list
     open                    zset    wait that has not ended, by since when; enter, goes at its end
     deadlines               zset    when a wait, or one signal of it, is over; enter, extend, goes at its end
     undelivered             zset    ended wait by when its message is sent (again); goes when it is processed
@@ -69,6 +71,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     moving                  zset    coordinator by when it must have made progress; register, beat, goes at its end
     every                   string  milliseconds between two judgements; judge; never goes away
     late                    set     living coordinators that are not healthy; judge
+    state:<state>           set     coordinators that are critical, complete, failed or dead; register, judge, their
+                                    end, clear
     process:<process>       set     living coordinators of one process; register, goes at their end
     waits_of:<coordinator>  set     its open waits; enter, goes at their end
     expecting:<coordinator> set     who waits for a signal of its; enter, goes at their end
@@ -167,6 +171,14 @@ class Keys:
     def once(self, task_id: str) -> str:
         """The run of a guarded task."""
         return f"{self._prefix}once:{task_id}"
+
+    def state(self, state: str) -> str:
+        """Coordinators by what they are."""
+        return f"{self._prefix}state:{state}"
+
+    def submitted(self, key: str) -> str:
+        """What was submitted under a key."""
+        return f"{self._prefix}submitted:{key}"
 
     def waits_of(self, coordinator: str) -> str:
         """The open waits of a coordinator."""

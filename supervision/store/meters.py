@@ -11,6 +11,7 @@ import msgspec
 
 from supervision.aggregate import phase, unobservable
 from supervision.circuit import Circuit
+from supervision.coordination.liveness import STATES
 from supervision.model import ChildRecord
 from supervision.orders import Silence
 from supervision.store.connection import connect, translated
@@ -32,7 +33,7 @@ QUEUES: Final = (
 PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """What kombu appends to a queue's name for messages with a priority, in its default steps."""
 
-_OF_WAITS: Final = 7
+_OF_WAITS: Final = 10
 """What is asked about waits and coordinators."""
 
 _ANSWERS: Final = 4
@@ -63,16 +64,14 @@ class SupervisorMeters:
 class WaitMeters:
     """Waits and coordinators, as numbers; ``oldest`` is since when (store ms) the oldest open wait waits, 0: none.
 
-    ``living`` are the coordinators that have not ended, ``late`` those of them that are not healthy.
+    ``coordinators`` are counted by `STATES`.
     """
 
     open: int
     oldest: int
     undelivered: int
     dead_letters: int
-    living: int
-    late: int
-    ended: int
+    coordinators: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +129,9 @@ class Meters:
         pipeline.zcard(self._keys.outbox)
         for registry in (self._keys.open, self._keys.undelivered, self._keys.dead_letters):
             pipeline.zcard(registry)
-        for registry in (self._keys.beats, self._keys.coordinators):
-            pipeline.zcard(registry)
-        pipeline.scard(self._keys.late)
+        pipeline.zcard(self._keys.beats)
+        for state in (self._keys.late, *map(self._keys.state, STATES[2:])):
+            pipeline.scard(state)
         pipeline.zrange(self._keys.open, 0, 0, withscores=True)
         for name in names:
             pipeline.hmget(self._keys.of(name, "control"), "epoch", "slot", "circuit")
@@ -159,15 +158,13 @@ def count_per_child(scripts: Scripts, keys: Keys, *, wanted: bool) -> None:
 
 
 def _waits(found: Sequence[Any]) -> WaitMeters:
-    waiting, undelivered, dead_letters, living, known, late, oldest = found
+    waiting, undelivered, dead_letters, living, late, critical, *ended, oldest = found
     return WaitMeters(
         open=waiting,
         oldest=int(oldest[0][1]) if oldest else 0,
         undelivered=undelivered,
         dead_letters=dead_letters,
-        living=living,
-        late=late,
-        ended=known - living,
+        coordinators=dict(zip(STATES, (living - late, late - critical, critical, *ended), strict=True)),
     )
 
 

@@ -35,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     ``timeout_ms`` is the soft limit of the run that it starts, 0 for none; ``delay_ms`` is how long the message waits
     after it was sent, by the clocks of who sends and who receives: nothing may depend on that but comfort.
-    Of a hook ``subject`` is the task, and the event that it is told.
+    Of a hook ``subject`` is the task, and the event that it is told; of a submitted task the whole message.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Kinds(NamedTuple):
     mail: str = "mail"
     parts: str = "parts"
     hook: str = "hook"
+    task: str = "task"
 
 
 KINDS = Kinds()

@@ -18,6 +18,7 @@ from supervision.store.outbox import Outbox
 from supervision.store.registry import Registry
 from supervision.store.scripts import Scripts
 from supervision.store.signals import Signals
+from supervision.store.submissions import Submissions
 from supervision.store.ticks import Ticks
 from supervision.store.waits import Waits
 
@@ -47,6 +48,7 @@ class Store:
         self.gathers = Gathers(self.scripts, self.keys, self.heard)
         self.coordinators = Coordinators(self.scripts, self.keys, self.heard)
         self.mailboxes = Mailboxes(self.scripts, self.keys)
+        self.submissions = Submissions(self.scripts, self.keys)
         self.dead_letters = DeadLetters(self.scripts, self.keys, self.open_waits, self.mailboxes)
 
     def close(self) -> None:

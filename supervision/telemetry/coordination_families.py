@@ -2,11 +2,9 @@
 
 from typing import Final
 
+from supervision.coordination.liveness import STATES
 from supervision.coordination.waits import How
 from supervision.telemetry.family import Family
-
-COORDINATORS: Final = ("healthy", "late", "ended")
-"""What a coordinator may be in a count of them: finer states would have to be read one by one at each scrape."""
 
 COORDINATION: Final = (
     Family(
@@ -87,6 +85,13 @@ COORDINATION: Final = (
         values=("wait", "mail"),
     ),
     Family(
+        "supervision_tasks_submitted_total",
+        "counter",
+        (),
+        "tasks that were submitted by key, each once however often it was asked for",
+        "submit",
+    ),
+    Family(
         "supervision_parts_ended_total",
         "counter",
         ("how",),
@@ -114,9 +119,9 @@ COORDINATION: Final = (
         "supervision_coordinators",
         "gauge",
         ("state",),
-        "coordinators: healthy, late (no heartbeat for the time of a warning), or ended within the last day",
+        "coordinators: healthy, warning or critical by their last heartbeat, or ended within the last day, by how",
         "register, judge, leave, bury",
-        values=COORDINATORS,
+        values=STATES,
     ),
     Family(
         "heartbeat_failures_total",

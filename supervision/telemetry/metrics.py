@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 from supervision.circuit import Circuit, State
 from supervision.model import Phase
 from supervision.store.meters import Measured, Meters, SupervisorMeters, WaitMeters
-from supervision.telemetry.coordination_families import COORDINATORS
 from supervision.telemetry.families import BY_NAME, FAMILIES, WORKER_ID, Family
 
 OUTCOMES: Final = ("claimed", "busy", "duplicate")
@@ -157,7 +156,7 @@ def _of_waits(found: WaitMeters, values: Mapping[str, _Values]) -> None:
     values["supervision_dead_letters"][()] = found.dead_letters
     if found.oldest:
         values["supervision_oldest_open_wait_timestamp_seconds"][()] = found.oldest / 1000
-    for state, number in zip(COORDINATORS, (found.living - found.late, found.late, found.ended), strict=True):
+    for state, number in found.coordinators.items():
         values["supervision_coordinators"][(state,)] = number
 
 

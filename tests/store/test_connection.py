@@ -128,7 +128,9 @@ def test_a_store_that_is_not_there_is_said_so(nowhere: str, what: str) -> None:
     ],
 )
 def test_an_address_that_cannot_be_one_is_refused_with_what_may_be(url: str, why: str) -> None:
-    with pytest.raises(InvalidDeclaration, match=r"it is redis://, rediss:// or unix://, for example") as told:
+    with pytest.raises(
+        InvalidDeclaration, match=r"it is redis://, rediss://, unix:// or sentinel://, for example"
+    ) as told:
         connect(url)
     assert why in str(told.value)
     assert "SECRET" not in "".join(traceback.format_exception(told.value))

@@ -107,17 +107,37 @@ def test_what_is_sent_again_and_given_up_is_counted(store: Store, meters: Meters
     assert those(found, "supervision_dead_letters", "supervision_dead_letters_total wait") == (0, 1)
 
 
-def test_coordinators_are_counted_by_how_they_are(store: Store, meters: Meters) -> None:
+def test_coordinators_are_counted_by_what_they_are(store: Store, meters: Meters) -> None:
     silent = store.coordinators.register("silent", kind="process", process="p1", host="here").incarnation
     done = store.coordinators.register("done", kind="process", process="p2", host="here").incarnation
+    lost = store.coordinators.register("lost", kind="process", process="p3", host="here").incarnation
     store.coordinators.leave("done", done)
-    states = [f"supervision_coordinators {state}" for state in ("healthy", "late", "ended")]
-    assert those(scraped(meters), *states) == (1, 0, 1)
-    until(lambda: store.coordinators.judge(HASTY) or scraped(meters)["heartbeat_failures_total"])
-    until(lambda: store.coordinators.judge(HASTY) or scraped(meters)["supervision_coordinators_ended_total dead"])
+    store.coordinators.leave("lost", lost, failed=True, why="no bricks")
+    assert by_state(scraped(meters)) == {"healthy": 1, "complete": 1, "failed": 1}
+    judged(store, Patience(0.001, 0.002, 60, 70), meters, "warning")
+    judged(store, Patience(0.001, 0.002, 0.003, 70), meters, "critical")
+    assert by_state(scraped(meters)) == {"critical": 1, "complete": 1, "failed": 1}
+    judged(store, Patience(30, 60, 70, 90), meters, "healthy")
+    assert scraped(meters)["heartbeat_failures_total"] == 1
+    judged(store, HASTY, meters, "dead")
     found = scraped(meters)
-    assert those(found, *states) == (0, 0, 2)
+    assert by_state(found) == {"complete": 1, "failed": 1, "dead": 1}
     ended = [f"supervision_coordinators_ended_total {how}" for how in ("complete", "failed", "dead")]
-    assert those(found, *ended) == (1, 0, 1)
-    assert found["heartbeat_failures_total"] == 1
+    assert those(found, *ended) == (1, 1, 1)
     assert not store.coordinators.leave("silent", silent)
+    store.coordinators.register("silent", kind="process", process="p4", host="here")
+    assert by_state(scraped(meters)) == {"healthy": 1, "complete": 1, "failed": 1}
+    store.client.zadd(store.keys.coordinators, {"done": 1, "lost": 1})
+    assert store.waits.clear(100, 1000)[2] == 2
+    assert by_state(scraped(meters)) == {"healthy": 1}
+
+
+def judged(store: Store, patience: Patience, meters: Meters, state: str) -> None:
+    """By monitors of that patience, until somebody is found to be ``state``."""
+    until(lambda: store.coordinators.judge(patience) or by_state(scraped(meters)).get(state))
+
+
+def by_state(found: Mapping[str, float]) -> dict[str, float]:
+    """How many are what, of whatever there are any."""
+    name = "supervision_coordinators "
+    return {sample.removeprefix(name): n for sample, n in found.items() if sample.startswith(name) and n}

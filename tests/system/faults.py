@@ -21,7 +21,7 @@ STEPS = tuple(
 )
 """Everything that a process of ours can be killed between: taken from the code, so that a new step is in it."""
 
-OF_COORDINATION = frozenset({KINDS.release, KINDS.replace, KINDS.parts, KINDS.hook})
+OF_COORDINATION = frozenset({KINDS.release, KINDS.replace, KINDS.parts, KINDS.hook, KINDS.task})
 """Messages that only waits and signals cause."""
 
 

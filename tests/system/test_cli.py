@@ -19,7 +19,8 @@ from cli_plant import SECRET, Kept, Lamp, brought_up, plant
 from shells import SUPERVISION, Shell, rows
 from waiting import until
 
-from supervision import Supervisor
+from supervision import Supervisor, healthy, monitor
+from supervision.monitor import Health
 from supervision.ports import free_ports
 from supervision.runtime import Runtime
 from supervision.server import EmbeddedStore
@@ -390,8 +391,14 @@ def test_a_pause_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> Non
     until = shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"]
     assert shell.json("pause", RED, "--for", "10m", "--request-id", "r")["paused_until"] == until
     assert shell.json("get", RED)["items"][0]["paused_until"] == until  # type: ignore[index]  # JSON
-    assert "paused until 2" in shell("tree")
-    assert re.search(r"^Paused: +until 2", shell("describe", RED), re.MULTILINE)
+    row = next(line for line in shell("tree").splitlines() if line.startswith(RED))
+    assert re.search(r"paused until \S+; before the pause: it is on$", row)
+    text = shell("describe", RED)
+    assert re.search(r"^Paused: +until 2", text, re.MULTILINE)
+    assert re.search(r"^Reason: +before the pause: it is on$", text, re.MULTILINE)
+    assert re.search(
+        r"^State: +lit \(phase running\) since \S+; the last one known, as it is paused$", text, re.MULTILINE
+    )
     assert shell("resume", RED) == f"{RED}: resumed\n"
     assert shell("resume", RED) == f"{RED}: was not paused\n"
     shell("pause", LINE, "--for", "10m")
@@ -413,6 +420,42 @@ def test_what_is_disabled_says_so_until_it_is_enabled_with_all_that_is_above_it(
     assert shell("enable", RED) == f"{RED}: enabled, but stays off while {LINE} is\n"
     assert shell("enable", LINE) == f"{LINE}: enabled\n"
     assert shell.json("enable", RED) == {"version": 1, "path": RED, "enabled": True}
+
+
+@pytest.fixture
+def yard(valkey_server: EmbeddedStore, namespace: str, tmp_path: Path) -> Iterator[Shell]:
+    """A shell over a supervisor two levels below another one, which nobody ticks."""
+
+    @monitor
+    def well() -> Health:
+        return healthy()
+
+    town = Supervisor("town", [Supervisor("yard", [Supervisor("shed", [well])])])
+    with closing(Store(valkey_server.url, namespace)) as store:
+        Runtime(store, Kept(), {found.path: found for found in town.tree()}).declare()
+        yield Shell(tmp_path, SUPERVISION_STORE_URL=valkey_server.url, SUPERVISION_NAMESPACE=namespace)
+
+
+def test_whoever_is_enabled_below_one_that_is_not_hears_which_one_that_is(yard: Shell) -> None:
+    well = "town/yard/shed/well"
+    for path in ("town", "town/yard", well):
+        yard("disable", path, "--yes")
+    assert yard("enable", well) == f"{well}: enabled, but stays off while town is\n"
+    assert yard("enable", "town") == "town: enabled\n"
+    assert yard("enable", well) == f"{well}: was not disabled, but stays off while town/yard is\n"
+    assert yard("enable", "town/yard") == "town/yard: enabled\n"
+    assert yard("enable", well) == f"{well}: was not disabled\n"
+
+
+def test_a_monitor_has_no_document_to_set(yard: Shell) -> None:
+    refusal = yard("set", "town/yard/shed/well", '{"limit": 3}', status=2)
+    assert "has no field 'limit'; it has none" in refusal
+
+
+def test_describe_and_events_call_the_number_of_events_alike(shell: Shell) -> None:
+    for option in ("--last", "--events"):
+        assert len(shell.json("describe", RED, option, 1)["events"]) == 1  # type: ignore[arg-type]  # JSON
+        assert len(shell.json("events", RED, option, 1)["events"]) == 1  # type: ignore[arg-type]  # JSON
 
 
 def test_a_silence_needs_an_end_and_is_shown_until_it_is_over(shell: Shell) -> None:

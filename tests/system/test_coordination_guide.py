@@ -18,12 +18,13 @@ from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, W
 from supervision.coordination.signals import DEFAULT_TTL_S, MAX_NAME_LENGTH
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from supervision.documents import MAX_DOCUMENT_BYTES
+from supervision.store.submissions import KEEP_MS
 from supervision.store.waits import LEASE_MS
 
 ROOT = Path(supervision.__file__).parents[1]
 PAGE, README = ((ROOT / name).read_text() for name in ("docs/coordination.md", "README.md"))
 SAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-CANVASES, SENDING, PROGRAM, ASYNC, TASK = SAMPLES
+CANVASES, SENDING, PROGRAM, ASYNC, SUBMIT, TASK = SAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,12 @@ def test_a_program_and_an_asyncio_program(system: WaitingSystem) -> None:
     assert set(system.client.receipt("build/42/done").waiters.values()) == {"processed"}
 
 
+def test_a_task_by_key(system: WaitingSystem) -> None:
+    exec(SUBMIT.replace("shop.pay", "user.note").replace('"shop"', '"supervision.actions"'), {})  # noqa: S102 # our own page
+    submitted = system.client.submission("order/17")
+    assert system.app.AsyncResult(submitted.task_id).get(timeout=30) == ["", 17]
+
+
 def test_a_task_that_is_a_coordinator(system: WaitingSystem) -> None:
     app = system.app
     app.conf.supervision_store_url = system.server.url
@@ -106,6 +113,7 @@ def test_a_task_that_is_a_coordinator(system: WaitingSystem) -> None:
         (r"Names have 1 to (\d+) letters", MAX_NAME_LENGTH),
         (r"`ttl` \((\d+) h by default\)", DEFAULT_TTL_S / 3600),
         (r"(\d+) KiB at most", MAX_DOCUMENT_BYTES / 1024),
+        (r"asked for within (\d+) h", KEEP_MS / 3_600_000),
         (r"timeout=(\d+), expects", DEFAULT_TIMEOUT_S),
         (r"0.001 s to (\d+) days", MAX_TIMEOUT_S / 86_400),
         (r"beats \(every (\d+) s\)", HEARTBEAT_S),

@@ -233,6 +233,11 @@ def through_a_lost_report(system: WaitingSystem, tag: str) -> Callable[[], objec
     return looked_after
 
 
+def through_a_submission(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    system.task("submit", tag).apply_async()
+    return lambda: noted(system, tag, f"{tag}:done")
+
+
 def through_a_guarded_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
     """Whoever dies beside it leaves a copy that goes on with the chain."""
     chain(system.task("pay", tag), system.task("note", tag=tag), app=system.app)()
@@ -293,6 +298,8 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "fan": through_a_gather(150),
     "publish parts": through_a_gather(600),
     "missing": through_a_lost_report,
+    "submit": through_a_submission,
+    "publish task": through_a_submission,
     "run_once": through_a_guarded_task,
     "ran_once": through_a_guarded_task,
 }

@@ -203,6 +203,8 @@ def test_where_to_listen_can_be_said_by_the_environment(store_url: str, tmp_path
         ("redis+socket:///run/s", "unix:///run/s?db=3", False),
         ("amqp://h", "redis://h", False),
         ("sentinel://a:1;sentinel://b:2", "redis://h", False),
+        ("sentinel://a:1/3;sentinel://b:2/3", "sentinel://b:2;a:1/3?master=m", True),
+        ("sentinel://a:1/0", "sentinel://a:1/3", False),
         (None, "redis://h", False),
     ],
 )

@@ -4,7 +4,6 @@ When the stock worker lives, upstream has repaired what `supervision.engine.tran
 """
 
 import signal
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,10 +14,11 @@ import psutil
 import pytest
 import redis
 from celery import Celery
-from celery_processes import Worker, database, ended, free_port, lines, publish, until
+from celery_processes import Worker, database, ended, lines, publish, until
 from hardened_app import hardened
 from kombu.exceptions import OperationalError
 from stock_app import stock
+from watched_store import WatchedStore, watched
 
 from supervision.server import EmbeddedStore
 
@@ -181,52 +181,22 @@ def test_our_workers_outlive_a_store_that_became_a_read_only_replica(fleet: Flee
 
 
 @pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address of a sentinel that watches a master and a replica, and the master."""
-    master, replica, watcher = (free_port() for _ in range(3))
-    (tmp_path / "sentinel.conf").write_text(
-        f"port {watcher}\nsentinel monitor mymaster 127.0.0.1 {master} 1\n"
-        "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n"
-    )
-    plain = ("--save", "", "--bind", "127.0.0.1")
-    commands = (
-        ["--port", str(master), *plain],
-        ["--port", str(replica), "--replicaof", "127.0.0.1", str(master), *plain],
-        [str(tmp_path / "sentinel.conf"), "--sentinel"],
-    )
-    servers = [
-        subprocess.Popen(["redis-server", *command], cwd=tmp_path, stdout=subprocess.DEVNULL) for command in commands
-    ]
-    try:
-        with redis.Redis(port=watcher) as client:
-            until(lambda: ready_to_fail_over(client), "the sentinel knows the replica", within=90)
-        yield f"sentinel://127.0.0.1:{watcher}", servers[0]
-    finally:
-        for server in servers:
-            server.kill()
-            server.wait()
-
-
-def ready_to_fail_over(watcher: redis.Redis) -> bool:
-    try:
-        replicas = watcher.sentinel_slaves("mymaster")
-    except redis.ConnectionError:
-        return False
-    return any(replica["master-link-status"] == "ok" for replica in replicas)
+def sentinel(tmp_path: Path) -> Iterator[WatchedStore]:
+    """A master and a replica that a sentinel watches."""
+    with watched(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.servers
-def test_our_workers_outlive_a_failover_that_sentinels_decide(
-    sentinel: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
-    url, master = sentinel
+def test_our_workers_outlive_a_failover_that_sentinels_decide(sentinel: WatchedStore, tmp_path: Path) -> None:
+    url = sentinel.celery_url
     # The default visibility: a failover takes as long as the short one, and a second copy would take the free slot.
     worker = Worker(tmp_path, url, "probe.sentinel")
     with ended(worker), hardened(url) as app:
         worker.await_ready()
         publish(app, "probe.hold", str(tmp_path), "busy", "go", queue="probe.sentinel")
         until(lambda: lines(tmp_path, "busy"), "busy")
-        master.kill()
+        sentinel.kill_master()
         worker.await_log("Connection to broker lost")
         until(lambda: published(app, tmp_path), "a message reaches the new master", within=90)
         until(lambda: lines(tmp_path, "after"), lambda: f"consumed from the new master:\n{worker.log}")

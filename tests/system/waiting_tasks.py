@@ -7,7 +7,7 @@ from pathlib import Path
 
 from celery import shared_task
 
-from supervision import coordinator, once, send
+from supervision import Client, coordinator, once, send
 
 FOLDER = Path(os.environ["PLANT_FOLDER"])
 
@@ -37,6 +37,13 @@ def hooked(subject, **_event):
 @shared_task(name="user.send", ignore_result=False, acks_late=True)
 def sends(name, payload=None, id=None):  # noqa: A002 # as `send` has it
     return str(send(name, payload, id=id).id)
+
+
+@shared_task(name="user.submit", acks_late=True)
+def submit(key):
+    """As any program does it, in a process that can be killed."""
+    with Client() as client:
+        client.submit("user.note", ["done"], {"tag": key}, key=key, queue="supervision.actions")
 
 
 @shared_task(name="user.work", ignore_result=False, acks_late=True)

@@ -81,6 +81,13 @@ def test_sentinels_are_told_which_master(monkeypatch: pytest.MonkeyPatch) -> Non
     assert config.broker_transport_options["socket_timeout"]
 
 
+def test_a_store_behind_sentinels_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = loaded(monkeypatch, STORE_URL="sentinel://a:1;b:2/3?master=truth")
+    assert config.broker_url == config.result_backend == "sentinel://a:1/3;sentinel://b:2/3"
+    assert config.broker_transport_options["master_name"] == "truth"
+    assert config.result_backend_transport_options["master_name"] == "truth"
+
+
 @pytest.mark.parametrize("store", ["", "http://somewhere", "127.0.0.1:6379"])
 def test_a_store_that_is_none_is_refused_with_what_would_be_right(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
     with pytest.raises(InvalidDeclaration, match=f"{re.escape(repr(store))}.*redis://"):
@@ -89,7 +96,7 @@ def test_a_store_that_is_none_is_refused_with_what_would_be_right(monkeypatch: p
 
 def test_every_setting_is_one_that_celery_or_we_read(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {name for name in vars(loaded(monkeypatch)) if name.islower() and not name.startswith("_")}
-    imported = {"os", "parse_qsl", "settings", "urlencode", "urlsplit"}
+    imported = {"os", "parse_qsl", "sentinels", "settings", "urlencode", "urlsplit"}
     ours = {name for name in names if name.startswith("supervision_")}
     assert names - imported - ours - set(DEFAULTS) - READ_BY_CELERY_WITHOUT_A_DEFAULT == set()
 

@@ -52,5 +52,6 @@ local gone = past(key('coordinators'), now)
 for _, id in ipairs(gone) do
   redis.call('DEL', key('coordinator', id))
   redis.call('ZREM', key('coordinators'), id)
+  stands_as(id, 'forgotten')
 end
 return {waits, signals, #gone}

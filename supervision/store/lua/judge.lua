@@ -16,6 +16,7 @@ local function health_is(id, known, health)
   if (known.health or 'healthy') == health then return end
   redis.call('HSET', key('coordinator', id), 'health', health)
   if health == 'healthy' then redis.call('SREM', key('late'), id) else redis.call('SADD', key('late'), id) end
+  stands_as(id, health)
   if not known.health or known.health == 'healthy' then count(counters, 'heartbeat_failures_total') end
   append(moved, id, known.health or 'healthy', health)
   coordinator_event(id, known.health or 'healthy', health, 'judged by its last heartbeat', 'liveness')

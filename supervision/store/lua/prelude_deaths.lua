@@ -6,6 +6,13 @@ local function coordinator_event(id, before, after, why, actor)
     'actor', actor or ''})
 end
 
+-- Counted for the metrics: every coordinator is in one of these sets, or in none while it is healthy or late.
+local function stands_as(id, state)
+  for _, each in ipairs({'critical', 'complete', 'failed', 'dead'}) do
+    redis.call(each == state and 'SADD' or 'SREM', key('state', each), id)
+  end
+end
+
 -- Those who expect it are told by `mourn`, in slices: there may be many. Answers whether there are any.
 local function leave_behind(id)
   local expecting, mourners = key('expecting', id), key('mourners', id)
@@ -29,6 +36,7 @@ local function end_coordinator(id, known, state, why, actor)
   redis.call('ZREM', beats, id)
   redis.call('ZREM', moving, id)
   redis.call('SREM', key('late'), id)
+  stands_as(id, state)
   redis.call('SREM', key('process', known.process), id)
   redis.call('ZADD', key('coordinators'), text(now + 86400000), id)
   coordinator_event(id, known.state, state, why, actor)

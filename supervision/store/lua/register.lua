@@ -13,6 +13,7 @@ redis.call('ZADD', key('coordinators'), '+inf', id)
 redis.call('SADD', key('process', process), id)
 redis.call('SREM', key('late'), id)
 redis.call('ZREM', key('replacing'), id)
+stands_as(id, 'healthy')
 if progress_ms > 0 then redis.call('ZADD', moving, text(now + progress_ms), id) else redis.call('ZREM', moving, id) end
 coordinator_event(id, known.state or '', 'registered', known.state == 'dead' and 'it was dead and came back' or ARGV[2], process)
 return {incarnation, known.state or '', redis.call('GET', key('every')) or ''}

@@ -1,0 +1,65 @@
+"""Submissions as stored: what was asked for under a key, and the message to send, written by one script."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from supervision.coordination.submissions import Submission
+from supervision.errors import Conflict, NotFound
+from supervision.store.connection import translated
+from supervision.store.keys import Keys
+from supervision.store.outbox import Entry, entries
+from supervision.store.scripts import Scripts
+
+KEEP_MS = 24 * 3_600_000
+"""How long a key is known: like the records of actions and of waits."""
+
+
+class Submitted(NamedTuple):
+    """What became of it: ``repeated`` if the key stood already, else with what is to be sent."""
+
+    repeated: bool
+    entries: tuple[Entry, ...]
+
+
+class Submissions:
+    """The store's side of tasks that are submitted by key."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
+
+    def submit(self, key: str, message: str, *, task: str, sender: str) -> Submitted:
+        """Write the message down, once; `Conflict` if another one stands under ``key``."""
+        outcome, *rest = self._scripts.run("submit", self._first, [key, message, task, sender, KEEP_MS])
+        if outcome == b"other":
+            found, by, at = (part.decode() for part in rest)
+            raise Conflict(
+                f"{key!r} was submitted already with another task, other arguments or to another queue: {found} by "
+                f"{by or 'somebody'} (at {at}); submit what is new under a key of its own"
+            )
+        return Submitted(outcome == b"same", entries(rest))
+
+    def get(self, key: str) -> Submission:
+        """What was submitted under ``key``; `NotFound` if nothing was, or a day has passed."""
+        pipeline = self._scripts.client.pipeline(transaction=True)
+        pipeline.hmget(self._keys.submitted(key), "message", "sender", "at")
+        pipeline.hexists(self._keys.entries, entry_id(key))
+        with translated("submission"):
+            (message, sender, at), unsent = pipeline.execute()
+        if message is None:
+            raise NotFound(f"nothing was submitted under {key!r}, or that was more than a day ago")
+        task, task_id = _read(message)
+        state = "queued" if unsent else "sent"
+        return Submission(key=key, task=task, task_id=task_id, sender=sender.decode(), at=int(at), state=state)
+
+
+def entry_id(key: str) -> str:
+    """Which message of the outbox is a submission's."""
+    return f"task:{key}"
+
+
+def _read(message: bytes) -> tuple[str, str]:
+    task, _, _, options = msgspec.json.decode(message)  # as `submissions.encoded` wrote it
+    return task, options["task_id"]
