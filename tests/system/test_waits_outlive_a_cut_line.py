@@ -1,0 +1,154 @@
+"""Workers, beat and a client lose the store for half a minute while 200 wait: all end as they should, once.
+
+The line is cut (silent, or refused), not the store killed: whoever sends has a line of its own, and what they send is
+there when the others come back. The last outage is the store's own, killed for as long.
+"""
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery_processes import until
+from cut_line import CutLine, cut_line
+from waiting_system import WaitingSystem
+
+from supervision import SignalTimeout, StoreUnavailable, wait_for
+from supervision.client import Client
+from supervision.server import EmbeddedStore
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+
+TASKS, THREADS = 120, 80
+
+BACK_S = 60.0
+"""Within 10 s on a machine that keeps up."""
+
+OUTAGES = {
+    "silent for 5 s": [("silence", 5.0)],
+    "silent for 30 s": [("silence", 30.0)],
+    "flapping": [("silence", 10.0), ("cut", 10.0), ("silence", 10.0)],
+    "the store killed for 30 s": [("kill", 30.0)],
+}
+"""How and for how long; between two of them everybody is back for a moment."""
+
+
+class Plant(WaitingSystem):
+    """Worker, beat and ``near`` reach the store by a line that can be cut; ``app`` and ``client`` directly."""
+
+    def __init__(self, folder: Path, server: EmbeddedStore, line: CutLine, url: str) -> None:
+        self.line, self.url = line, url
+        super().__init__(folder, server, SUPERVISION_STORE_URL=url, SUPERVISION_BROKER_URL=url)
+
+    @property
+    def broker(self) -> str:
+        return self.server.url
+
+    def away(self, how: str, seconds: float, meanwhile: Callable[[], object]) -> None:
+        """The store is out of reach for so long; ``meanwhile`` is done when it is."""
+        if how == "kill":
+            os.kill(self.server.pid, signal.SIGKILL)
+        else:
+            getattr(self.line, how)()
+        began = time.monotonic()
+        meanwhile()
+        threading.Event().wait(max(began + seconds - time.monotonic(), 0))  # the outage itself
+        if how == "kill":
+            self.server.start()
+        else:
+            self.line.mend()
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    folder = tmp_path_factory.mktemp("cut")
+    with EmbeddedStore(folder / "store") as server, cut_line(server.url) as (line, url):
+        system = Plant(folder, server, line, url)
+        try:
+            yield system
+        finally:
+            system.end()
+
+
+@pytest.mark.parametrize("outages", OUTAGES.values(), ids=OUTAGES)
+def test_waits_outlive(outages: list[tuple[str, float]], plant: Plant) -> None:
+    tag = uuid.uuid4().hex
+    tasks = [wait_for(f"{tag}/t{i}", timeout=300, app=plant.app).apply_async() for i in range(TASKS)]
+    late = wait_for(f"{tag}/never", timeout=outages[0][1] / 2, on_timeout="late", app=plant.app).apply_async()
+    with Client(plant.url) as near, near.coordinator(tag) as coordinator:
+        waiting = Threads(coordinator, tag)
+        until(lambda: len(plant.client.waits()) >= TASKS + THREADS, plant.story)
+        for number, (how, seconds) in enumerate(outages):
+            direct = how != "kill"
+            plant.away(how, seconds, lambda: send_some(plant, tag, number, len(outages)) if direct else None)  # noqa: B023 # done at once
+            until(lambda: answers(near), "the client to be back", within=BACK_S)
+            if not direct:
+                send_some(plant, tag, number, len(outages))
+        waiting.join()
+        assert [each.health for each in plant.client.coordinators() if each.id == tag] == ["healthy"]
+    assert waiting.got == {i: i for i in range(THREADS)}
+    assert waiting.late in (SignalTimeout, StoreUnavailable)
+    assert [task.get(timeout=2 * BACK_S) for task in tasks] == list(range(TASKS))
+    assert late.get(timeout=BACK_S) == "late"
+    ended_once(plant, [task.id for task in (*tasks, late)], tag)
+
+
+class Threads:
+    """Of one coordinator, each waiting for a signal of its own, and one for what never comes."""
+
+    def __init__(self, coordinator: Any, tag: str) -> None:
+        self.got: dict[int, Any] = {}
+        self.late: type[Exception] | None = None
+        self._coordinator, self._tag = coordinator, tag
+        self._threads = [threading.Thread(target=self._wait, args=(i,)) for i in range(THREADS)]
+        self._threads.append(threading.Thread(target=self._wait_in_vain))
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(2 * BACK_S)
+        assert [thread for thread in self._threads if thread.is_alive()] == [], f"only {sorted(self.got)} ended"
+
+    def _wait(self, i: int) -> None:
+        self.got[i] = self._coordinator.wait(f"{self._tag}/p{i}", timeout=300)
+
+    def _wait_in_vain(self) -> None:
+        try:
+            self._coordinator.wait(f"{self._tag}/no", timeout=3)
+        except (SignalTimeout, StoreUnavailable) as error:
+            self.late = type(error)
+
+
+def send_some(plant: Plant, tag: str, part: int, of: int) -> None:
+    """Every ``of``-th signal, over the direct line: each is sent, whoever is away."""
+    for kind, number in (("t", TASKS), ("p", THREADS)):
+        for i in range(part, number, of):
+            assert not plant.client.send(f"{tag}/{kind}{i}", i, id=f"{tag}/{kind}{i}").repeated
+
+
+def answers(client: Client) -> bool:
+    try:
+        client.waits()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def ended_once(plant: Plant, tasks: list[str], tag: str) -> None:
+    """Each wait has one end and one continuation in the history, and nothing of any of them is left to be done."""
+    store = plant.client._store
+    until(lambda: store.client.zcard(store.keys.undelivered) == 0, plant.story, within=2 * BACK_S)
+    past = [each for each in plant.client.latest_events(20_000) if each.kind == "wait"]
+    of_threads = [f"{tag}>{tag}/p{i}" for i in range(THREADS)]
+    ends = Counter(each.subject for each in past if each.before == "waiting")
+    assert {name: ends[name] for name in (*tasks, *of_threads)} == dict.fromkeys((*tasks, *of_threads), 1)
+    processed = Counter(each.subject for each in past if each.after == "processed")
+    assert {name: processed[name] for name in tasks} == dict.fromkeys(tasks, 1)
+    assert plant.client.dead_letters() == []
