@@ -30,6 +30,10 @@ TASKS, THREADS = 120, 80
 BACK_S = 60.0
 """Within 10 s on a machine that keeps up."""
 
+LONG_S = 180.0
+LATE_MS = 60_000
+"""Within a second on a machine that keeps up."""
+
 OUTAGES = {
     "silent for 5 s": [("silence", 5.0)],
     "silent for 30 s": [("silence", 30.0)],
@@ -65,6 +69,13 @@ class Plant(WaitingSystem):
             self.line.mend()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def three_minutes(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ThreeMinutes"]:
+    """A wait with nobody's help, and no outage: it goes on while the other tests run."""
+    with EmbeddedStore(tmp_path_factory.mktemp("real") / "store") as server, Client(server.url) as client:
+        yield ThreeMinutes(client)
+
+
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("cut")
@@ -74,6 +85,26 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
             yield system
         finally:
             system.end()
+
+
+class ThreeMinutes:
+    """One thread that waits so long for what never comes."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.ended = client, ""
+        self._thread = threading.Thread(target=self._wait)
+        self.began = time.monotonic()
+        self._thread.start()
+
+    def _wait(self) -> None:
+        with self.client.coordinator("patient") as coordinator:
+            try:
+                coordinator.wait("patient/never", timeout=LONG_S)
+            except SignalTimeout as error:
+                self.ended = str(error)
+
+    def join(self) -> None:
+        self._thread.join(LONG_S + LATE_MS / 1000)
 
 
 @pytest.mark.parametrize("outages", OUTAGES.values(), ids=OUTAGES)
@@ -152,3 +183,12 @@ def ended_once(plant: Plant, tasks: list[str], tag: str) -> None:
     processed = Counter(each.subject for each in past if each.after == "processed")
     assert {name: processed[name] for name in tasks} == dict.fromkeys(tasks, 1)
     assert plant.client.dead_letters() == []
+
+
+def test_three_minutes_on_a_real_clock(three_minutes: ThreeMinutes) -> None:
+    """Last, as it has been going on all the while."""
+    three_minutes.join()
+    (wait,) = three_minutes.client._store.open_waits.some(["patient>patient/never"])
+    assert (three_minutes.ended, wait.how) == ("no patient/never before its deadline", "timed_out")
+    assert LONG_S * 1000 <= wait.ended - wait.since <= LONG_S * 1000 + LATE_MS
+    assert time.monotonic() - three_minutes.began >= LONG_S
