@@ -200,5 +200,6 @@ result_backend_transport_options = {
 # --- beat
 enable_utc = True  # slots are computed from the store's time, in UTC
 timezone = "UTC"  # likewise
+beat_scheduler = "supervision.engine.scheduling:Scheduler"  # the default stands still while the clock is set back
 beat_max_loop_interval = 1  # seconds; the shortest interval of ours
 beat_sync_every = 1  # entries; written at once, so that a restarted beat does not fire everything again

@@ -20,18 +20,21 @@ from typing import Any
 import msgspec
 import structlog
 from celery import Task, current_app, states
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.eager import refuse_eager_run
 from supervision.engine.resuming import Ended, letter
 from supervision.engine.rows import named, steps, whole
-from supervision.errors import InvalidWait, NotFound, WaitEnded
+from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnded
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
 
 WAITING = "WAITING"
 """The Celery state of a task that waits, in `AsyncResult` and in Flower."""
+
+AGAIN_S = 2.0
+"""Seconds until a wait that could not begin tries again; soon enough to be back in time, and no load."""
 
 _log = structlog.get_logger("supervision")
 
@@ -84,11 +87,32 @@ def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any
     refuse_eager_run(task)
     claim: Claimed | None = getattr(task.request, "claim", None)
     if claim is None:
-        claim = _resumed(task) if described_by.pop("resumed", False) else _begun(task, args, described_by)
+        claim = _found(task, args, described_by)
     if claim.state != "received" or claim.outcome is None or claim.stored is None:
         raise Ignore
     vars(task.request)["claim"] = claim
     return _value(task, args, claim, claim.stored)
+
+
+def _found(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
+    """What the store says of the wait. A store that is away is no end of it: another run comes."""
+    resumed = described_by.pop("resumed", False)
+    try:
+        return _resumed(task) if resumed else _begun(task, args, described_by)
+    except StoreUnavailable as error:
+        _log.warning("wait_put_off", wait=task.request.id, error=str(error))
+        if not resumed:  # a wait that has ended is sent again from its record
+            _come_again(task, error)
+        raise Ignore from error
+
+
+def _come_again(task: Waiting, error: StoreUnavailable) -> None:
+    """Send this run's message once more; not by `retry`, whose state could overwrite how the wait ended meanwhile."""
+    try:
+        task.signature_from_request(countdown=AGAIN_S).apply_async()
+    except Exception as gone:  # noqa: BLE001 # whatever it is, a message that is dropped here is a wait that is lost
+        _log.warning("wait_put_back", wait=task.request.id, error=f"{type(gone).__name__}: {gone}")
+        raise Reject(str(error), requeue=True) from error  # the broker is away, too, and has the message still
 
 
 def _resumed(task: Waiting) -> Claimed:

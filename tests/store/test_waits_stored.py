@@ -107,6 +107,42 @@ def test_a_signal_whose_time_is_over_lets_nobody_pass_and_can_be_sent_again(stor
     assert store.signals.payload("s") == "second"
 
 
+DAY_MS = 24 * 3_600_000
+
+
+@pytest.mark.parametrize("ago_ms", [0, 1, 10_000, DAY_MS - 60_000], ids=["0 s", "1 ms", "10 s", "just before its end"])
+@pytest.mark.parametrize("of", [1, 3])
+def test_a_wait_that_begins_so_long_after_its_signal_passes_at_once(of: int, ago_ms: int, store: Store) -> None:
+    names = [f"s{i}" for i in range(of)]
+    for name in names:
+        send(store, name, '"first"', ttl_ms=DAY_MS)
+        sent_ago(store, name, ago_ms)
+    store.waits.clear(100, DAY_MS)
+    claim = enter(store, "w", *names)
+    assert claim.outcome is not None
+    assert (claim.state, claim.outcome.how) == ("received", How.SIGNALLED)
+    assert claim.outcome.payloads == dict.fromkeys(names, "first")
+    assert over(store, claim) == 1
+    assert store.open_waits.all() == []
+
+
+def test_a_wait_that_begins_just_after_its_signals_end_waits_for_the_next_one(store: Store) -> None:
+    send(store, "s", '"first"', ttl_ms=DAY_MS)
+    sent_ago(store, "s", DAY_MS)
+    assert enter(store, "w", "s").state == "waiting"
+    assert [claim.id for claim in send(store, "s", '"second"').released] == ["w"]
+    outcome = claimed(store, "w").outcome
+    assert outcome is not None
+    assert outcome.payloads == {"s": "second"}
+
+
+def sent_ago(store: Store, name: str, ms: int) -> None:
+    """As if so much time had gone by since the signal was sent."""
+    for field in ("at", "until"):
+        ask(store).hincrby(store.keys.signal(name), field, -ms)
+    ask(store).zincrby(store.keys.signals, -ms, name)
+
+
 def test_a_hundred_senders_latch_one_signal(connect: Callable[[], Store], store: Store) -> None:
     enter(store, "w", "s")
     answers = Counter(together(50, connect, lambda each, i: outcome(each, f"id-{i}")))

@@ -1,4 +1,4 @@
-"""A program that is a coordinator: ``lone_coordinator.py URL NAME SIGNAL``; says on stdout what becomes of its wait."""
+"""A program that is a coordinator: ``lone_coordinator.py URL NAME SIGNAL [TIMEOUT]``; prints how its wait ended."""
 
 import sys
 
@@ -6,13 +6,13 @@ from supervision.client import Client
 from supervision.errors import Superseded, WaitEnded
 
 
-def main(url: str, name: str, signal: str) -> None:
+def main(url: str, name: str, signal: str, timeout: str = "300") -> None:
     with Client(url) as client:
         coordinator = client.coordinator(name)
         sys.stdout.write("registered\n")
         sys.stdout.flush()
         try:
-            said = f"got {coordinator.wait(signal, timeout=300)}"
+            said = f"got {coordinator.wait(signal, timeout=float(timeout))}"
         except (Superseded, WaitEnded) as error:
             said = f"{type(error).__name__}: {error}"
         sys.stdout.write(f"{said}\n")

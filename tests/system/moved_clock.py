@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,10 @@ def wrong_by(seconds: int) -> dict[str, str]:
 
 
 class MovedClock:
-    """The clock of one server; ``by`` how many seconds it is ahead of everybody else's."""
+    """The clock of one program; ``by`` how many seconds it is ahead of everybody else's."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
+    def __init__(self, folder: Path, name: str = "clock") -> None:
+        self._file = folder / name
         self.by = 0
         self.jump(0)
 
@@ -44,15 +44,26 @@ class MovedClock:
         following.write_text(f"{self.by:+d}s\n")
         following.rename(self._file)
 
+    def hasten(self, seconds: int, *, each: Callable[[], object], step: int = 5) -> None:
+        """Let so much time go by in steps, with ``each`` done after every one of them: as fast as that is done."""
+        for _ in range(seconds // step):
+            self.jump(step)
+            each()
+
+    def environment(self) -> dict[str, str]:
+        """That of a program under this clock; as with `wrong_by`."""
+        return {
+            "LD_PRELOAD": str(library()),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
     def program(self, server: Path) -> Path:
         """A program that is ``server`` under this clock."""
         path = self._file.with_name("server")
-        path.write_text(
-            "#!/bin/sh\n"
-            f"export LD_PRELOAD='{library()}' FAKETIME_TIMESTAMP_FILE='{self._file}'\n"
-            "export FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n"
-            f"exec '{server}' \"$@\"\n"
-        )
+        exported = " ".join(f"{name}='{value}'" for name, value in self.environment().items())
+        path.write_text(f"#!/bin/sh\nexport {exported}\nexec '{server}' \"$@\"\n")
         path.chmod(0o700)
         return path
 
