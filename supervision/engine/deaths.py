@@ -34,6 +34,7 @@ def install(app: Celery, bury: Bury) -> None:
 
         def start(self, consumer: Any) -> None:
             """Begin to look; called after each connect."""
+            self._known |= _processes(consumer.pool)  # one may have died before the first look
             self._stop = consumer.timer.call_repeatedly(EVERY_S, self.look, (consumer.pool,)).cancel
 
         def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it in
@@ -44,13 +45,17 @@ def install(app: Celery, bury: Bury) -> None:
 
         def look(self, pool: Any) -> None:
             """Tell of those who were there at the last look."""
-            # Only prefork has processes; in other pools there is nobody to miss.
-            there = frozenset(process.pid for process in getattr(getattr(pool, "_pool", None), "_pool", ()))
+            there = _processes(pool)
             for pid in sorted(self._known - there):
                 _tell(bury, f"{socket.gethostname()}:{pid}")
             self._known = there
 
     app.steps["consumer"].add(Deaths)
+
+
+def _processes(pool: Any) -> frozenset[int]:
+    """The pids of a pool; only prefork has processes, in other pools there is nobody to miss."""
+    return frozenset(process.pid for process in getattr(getattr(pool, "_pool", None), "_pool", ()))
 
 
 def _tell(bury: Bury, process: str) -> None:
