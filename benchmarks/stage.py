@@ -99,11 +99,12 @@ class CeleryProcess:
 class Stage:
     """A store, and whatever Celery processes a benchmark starts on it; all of it goes with the ``with`` block.
 
-    ``imports`` are the modules that declare what the processes supervise.
+    ``imports`` are the modules that declare what the processes supervise, ``environment`` what else they are told.
     """
 
-    def __init__(self, *imports: str) -> None:
+    def __init__(self, *imports: str, **environment: str) -> None:
         self._imports = imports
+        self._environment = environment
         self._stack = ExitStack()
         self._started = 0
 
@@ -163,6 +164,7 @@ class Stage:
             "SUPERVISION_STORE_URL": self.server.url,
             "SUPERVISION_IMPORTS": ",".join(self._imports),
             "REMAP_SIGTERM": "SIGQUIT",
+            **self._environment,
         }
         self._started += 1
         process = CeleryProcess(self.folder / f"celery-{self._started}.log", environment, *arguments)

@@ -36,7 +36,7 @@ from supervision.coordination.waits import (
     valid_terms,
 )
 from supervision.errors import InvalidWait, StoreUnavailable, Superseded
-from supervision.listening import Listener
+from supervision.listening import SILENCE_S, Listener
 from supervision.model import shown
 from supervision.store.coordinators import Beat
 from supervision.store.happened import Happened
@@ -126,9 +126,7 @@ class Coordinator:
         wait = self._terms(on, timeout, expects, on_death)
         wait_id = f"{self.name}>{_brief(described(wait.on))}"
         if wait_id in self._waiting:
-            raise InvalidWait(
-                f"{self.name} waits for {described(wait.on)!r} already, in another thread; share what it gets"
-            )
+            raise InvalidWait(f"{self.name} waits for {described(wait.on)!r} already, in another thread; share it")
         self._waiting.add(wait_id)
         deadline = time.monotonic() + wait.timeout
         self._listener.watch(wait_id, wake)
@@ -145,8 +143,9 @@ class Coordinator:
                     continue
                 if claim.state == "received":
                     return claim
-                deadline = time.monotonic() + claim.left
-                yield min(max(claim.left, 0.01), LONGEST_SLEEP_S)
+                waits = claim.state == "waiting"  # else another thread has claimed it, or it is given up
+                deadline = time.monotonic() + claim.left if waits else deadline
+                yield min(max(claim.left, 0.01 if waits else SILENCE_S), LONGEST_SLEEP_S)
         finally:
             self._listener.forget(wait_id, wake)
             self._waiting.discard(wait_id)

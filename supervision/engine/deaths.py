@@ -1,7 +1,7 @@
 """Pool processes that die: their coordinators are known to be dead at once, not after a minute of silence.
 
 With ``task_reject_on_worker_lost`` Celery sends no failure signal for a task whose process was killed. So a worker of
-ours looks four times a second which processes its pool has, and tells of those that it has no longer. A whole worker
+ours looks ten times a second which processes its pool has, and tells of those that it has no longer. A whole worker
 that is killed cannot notice anything: there the heartbeat decides.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
-EVERY_S = 0.25
+EVERY_S = 0.1
+"""Seconds between two looks: some µs each. Less than what a new process needs to start, take a task and die of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def install(app: Celery, bury: Bury) -> None:
 
         def start(self, consumer: Any) -> None:
             """Begin to look; called after each connect."""
+            self._known |= _processes(consumer.pool)  # one may have died before the first look
             self._stop = consumer.timer.call_repeatedly(EVERY_S, self.look, (consumer.pool,)).cancel
 
         def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it in
@@ -44,13 +46,21 @@ def install(app: Celery, bury: Bury) -> None:
 
         def look(self, pool: Any) -> None:
             """Tell of those who were there at the last look."""
-            # Only prefork has processes; in other pools there is nobody to miss.
-            there = frozenset(process.pid for process in getattr(getattr(pool, "_pool", None), "_pool", ()))
+            there = _processes(pool)
             for pid in sorted(self._known - there):
                 _tell(bury, f"{socket.gethostname()}:{pid}")
             self._known = there
 
     app.steps["consumer"].add(Deaths)
+
+
+def _processes(pool: Any) -> frozenset[int]:
+    """The pids of those in a pool that live; only prefork has processes, in other pools there is nobody to miss.
+
+    Asked one by one: the pool itself may take five seconds to notice that one of its processes has ended.
+    """
+    listed = getattr(getattr(pool, "_pool", None), "_pool", ())
+    return frozenset(process.pid for process in tuple(listed) if process.exitcode is None)
 
 
 def _tell(bury: Bury, process: str) -> None:

@@ -40,8 +40,8 @@ class Claimed(msgspec.Struct, frozen=True):
     """A wait as whoever goes on with it got it: ``state`` received, or why there is nothing to go on with.
 
     ``start`` counts those who have gone on with it, and is what they end their claim with; ``left`` are the seconds
-    that one still has which waits. ``news``: it began to wait, or was given up, by this very answer; ``told_of`` is the
-    coordinator of whose death a parent was told by it.
+    that one still has which waits, or whoever else has claimed it. ``news``: it began to wait, or was given up, by this
+    very answer; ``told_of`` is the coordinator of whose death a parent was told by it.
     """
 
     id: str
@@ -67,6 +67,8 @@ def claimed(wait_id: str, answer: Sequence[bytes]) -> Claimed:
         return Claimed(wait_id, state, mail=rest[0])
     if state == "waiting":
         return Claimed(wait_id, state, left=int(rest[0]) / 1000, news=len(rest) > 1, told_of="".join(rest[2:]))
+    if state == "busy":
+        return Claimed(wait_id, state, left=int(rest[0]) / 1000)
     if state == "given_up":
         return Claimed(wait_id, "dead_letter", news=True)
     if state not in {"received", "processed"}:

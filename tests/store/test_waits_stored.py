@@ -444,3 +444,22 @@ def test_a_death_that_is_told_late_replaces_nobody_who_has_come_back(store: Stor
     store.coordinators.bury("here:2", "killed")
     store.coordinators.mourn("a", claim=False)
     assert [entry.kind for entry in store.outbox.unpublished(0)] == ["replace"]
+
+
+def test_a_newer_instance_goes_on_at_once_with_what_an_older_one_had_claimed(store: Store) -> None:
+    def come(process: str) -> int:
+        return store.coordinators.register("a", kind="process", process=process, host="here").incarnation
+
+    def waits(incarnation: int) -> Claimed:
+        return enter(store, "of-a", "s", owner="a", channel="c", incarnation=incarnation)
+
+    first = come("here:1")
+    assert waits(first).state == "waiting"
+    send(store, "s")
+    claim, another_thread = waits(first), waits(first)
+    assert (claim.state, another_thread.state) == ("received", "busy")
+    assert 29 < another_thread.left <= 30
+    second = come("here:2")
+    again = waits(second)
+    assert (again.state, again.start, waits(second).state) == ("received", 2, "busy")
+    assert (over(store, claim), over(store, again)) == (0, 1)

@@ -30,6 +30,7 @@ WITH_WORKERS = {
     "throughput": ["action, empty Celery tasks", "action, noop through the whole path"],
     "storm": [f"storm, siblings' reaction, {when}" for when in ("in calm", "in storms", "storms over calm")],
     "failover": ["failover, from kill -9 in a tick to the next tick"],
+    "hundred": ["hundred, memory of one of 10 processes", "hundred, from one signal until 10 processes have gone on"],
 }
 
 IN_THE_STORE = {

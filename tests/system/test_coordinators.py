@@ -142,6 +142,19 @@ def test_a_task_that_raises_has_failed_and_one_that_is_killed_is_known_at_once(
         wait_for(f"{name}/2/done", app=system.app, expects=f"{name}/2").apply_async().get(timeout=60)
 
 
+def test_pool_processes_that_die_as_soon_as_their_worker_has_begun_are_missed(system: WaitingSystem, name: str) -> None:
+    names = [f"{name}/{i}" for i in range(2)]  # as many as the worker has processes
+    system.kept.kill()  # so that the next worker finds them, before it has looked at its pool for the first time
+    client = system.client._store.client
+    until(
+        lambda: client.info("clients")["blocked_clients"] == 0, "the store to hang up: it would serve the dead worker"
+    )  # type: ignore[index] # the sync client answers the dict itself
+    for each in names:
+        system.task("build", each, "killed").apply_async()
+    until(lambda: all(state(system, each) == "dead" for each in names), system.story)
+    assert [deaths(system, each) for each in names] == [["its pool process has ended"]] * len(names)
+
+
 def test_a_replacement_is_started_once_and_ends_every_wait(system: WaitingSystem, name: str) -> None:
     lone = Lone(system, name)
     instead = system.task("send", f"{name}/done", "instead", id=name)

@@ -18,7 +18,11 @@ if channel ~= '' and state == 'processed' then
   state = nil
 end
 if state then
-  if channel ~= '' then redis.call('HSET', at_wait, 'channel', channel) end
+  if channel ~= '' then
+    -- An older instance that had claimed it is superseded: what it still says of it is refused, so nobody waits for that.
+    if redis.call('HGET', at_wait, 'claimer') ~= ARGV[6] then redis.call('HSET', at_wait, 'lease', '0') end
+    redis.call('HSET', at_wait, 'channel', channel, 'claimer', ARGV[6])
+  end
   if state ~= 'waiting' then return claim(id, lease) end
   if tonumber(redis.call('ZSCORE', deadlines, member(0, id))) > now then return still_waiting() end
   -- No sweep has come by: where no workers are, those who wait end their waits themselves.
@@ -39,7 +43,7 @@ if found then return {'circle', unpack(found)} end
 
 if terms.parts and redis.call('HLEN', key('parts', id)) ~= terms.parts then return {'unstaged'} end
 local wait = {state = 'waiting', what = what, since = text(now)}
-if channel == '' then wait.mail = mail else wait.channel = channel end
+if channel == '' then wait.mail = mail else wait.channel, wait.claimer = channel, ARGV[6] end
 local fields = {}
 for name, value in pairs(wait) do
   fields[#fields + 1] = name

@@ -42,7 +42,8 @@ local function first_claim(id, wait, terms)
 end
 
 -- Claims the outcome of a wait for `lease_ms`. Answers {received, how, why, what, mail, start, value or '', name, payload...},
--- or the state that it is in when there is nothing to go on with: {waiting|busy|processed|dead_letter|gone, how, why, what};
+-- or the state that it is in when there is nothing to go on with: {waiting|processed|dead_letter|gone, how, why, what};
+-- {busy, left_ms} while somebody else has claimed it;
 -- given_up is a dead letter from now on.
 local function claim(id, lease_ms)
   local at_wait = key('wait', id)
@@ -52,7 +53,7 @@ local function claim(id, lease_ms)
     return {wait.state, wait.how or '', wait.why or '', wait.what, wait.mail or '', '0', wait.value or '', unpack(
       wait.state == 'processed' and payloads(wait, terms_of(wait)) or {})}
   end
-  if wait.state == 'received' and tonumber(wait.lease) > now then return {'busy'} end
+  if wait.state == 'received' and tonumber(wait.lease) > now then return {'busy', text(tonumber(wait.lease) - now)} end
   local start, terms = redis.call('HINCRBY', at_wait, 'started', 1), terms_of(wait)
   if start - (tonumber(wait.forgiven) or 0) > MOST_STARTS then
     redis.call('HSET', at_wait, 'state', 'dead_letter')
