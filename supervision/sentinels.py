@@ -23,6 +23,9 @@ DEFAULT_MASTER: Final = "mymaster"
 
 MASTER_VARIABLE: Final = "SUPERVISION_SENTINEL_MASTER"
 
+TIMEOUT_S: Final = 1.0
+"""Seconds that one sentinel has for its answer: the others are asked after it, within the same call."""
+
 OPTIONS: Final = ("db", "master", "sentinel_username", "sentinel_password")
 """What may stand behind the ? of such an address."""
 
@@ -78,9 +81,15 @@ class Sentinels:
         return ";".join(f"{SCHEME}{login}{_host(host)}:{port}/{self.database}" for host, port in self.hosts)
 
     @property
+    def asking(self) -> dict[str, Any]:
+        """How a sentinel is asked: once, for there are others; redis-py would ask one that is gone for ten seconds."""
+        timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), TIMEOUT_S)
+        return {**timeouts, "retry": None, **dict(self.own)}
+
+    @property
     def transport_options(self) -> dict[str, Any]:
         """What Celery's transport and result backend are told beside the address."""
-        return {"master_name": self.master, **({"sentinel_kwargs": dict(self.own)} if self.own else {})}
+        return {"master_name": self.master, "sentinel_kwargs": self.asking}
 
 
 def transport_options(url: str) -> dict[str, Any]:

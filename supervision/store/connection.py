@@ -30,9 +30,6 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 5.0
 """Seconds to wait for an answer; every script of ours is bounded to 10 ms, so five seconds means trouble."""
 
-SENTINEL_TIMEOUT_S = 1.0
-"""Seconds that one sentinel has for its answer: the others are asked after it, within the same call."""
-
 HEALTH_CHECK_S = 15
 """A connection that was idle for so many seconds is checked before it is used again."""
 
@@ -122,13 +119,7 @@ class _MasterPool(SentinelConnectionPool):
 
 def _watched(found: Sentinels, options: dict[str, Any]) -> redis.Redis:
     """A client for whichever server the sentinels call the master when a connection is made."""
-    asking = {
-        "socket_timeout": SENTINEL_TIMEOUT_S,
-        "socket_connect_timeout": SENTINEL_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-        **dict(found.own),
-    }
-    watchers: Any = Sentinel(found.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call] # redis-py's
+    watchers: Any = Sentinel(found.hosts, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's
     client: redis.Redis = watchers.master_for(
         found.master, connection_pool_class=_MasterPool, **found.servers, **options
     )

@@ -50,7 +50,8 @@ def watched(folder: Path, name: str = "mymaster") -> Iterator[WatchedStore]:
         f"port {watcher}\nsentinel monitor {name} 127.0.0.1 {master} 1\n"
         f"sentinel down-after-milliseconds {name} 1000\nsentinel failover-timeout {name} 5000\n"
     )
-    plain = ("--save", "", "--bind", "127.0.0.1")
+    # At once: a master waits five seconds for more replicas by default.
+    plain = ("--save", "", "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0")
     commands = (
         ["--port", str(master), *plain],
         ["--port", str(replica), "--replicaof", "127.0.0.1", str(master), *plain],
