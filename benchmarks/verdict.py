@@ -173,6 +173,7 @@ def unlisted(stage: Stage) -> list[str]:
         for kind, name in found(stage)
         if not (kind in FOR_GOOD and not name)
         and (kind not in REGISTRIES or ask.zscore(getattr(keys, REGISTRIES[kind]), name) is None)
+        and (kind != "state" or not all(ask.zmscore(keys.coordinators, list(ask.smembers(keys.state(name))))))
     ]
 
 
