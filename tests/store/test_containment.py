@@ -171,8 +171,8 @@ def test_a_delay_is_a_countdown_and_none_is_none(app: Celery) -> None:
 
 
 def test_every_kind_of_entry_has_a_message(app: Celery) -> None:
-    hook = '["user.hook", {"id": "1-0"}]'  # the only one whose subject is more than a name
-    entries = [Entry(kind, kind, hook if kind == KINDS.hook else "plant") for kind in KINDS]
+    more_than_a_name = {KINDS.hook: '["user.hook", {"id": "1-0"}]', KINDS.task: '["user.task", [], {}, {}]'}
+    entries = [Entry(kind, kind, more_than_a_name.get(kind, "plant")) for kind in KINDS]
     assert CeleryPublisher(app).publish(entries) == entries
 
 

@@ -654,7 +654,7 @@ def test_a_stopper_that_was_overtaken_between_its_two_signals_does_not_send_the_
     process = make("sh", "-c", IGNORES_TERM.format(f"600.{next(_numbers)}"))
     first = process.start(1, timeout=PATIENCE)
     until(output_holds(process, "ready"))
-    slow, patient = starter(process, "stop", 2, 1.0).go(), starter(process, "stop", 3, 600.0)
+    slow, patient = starter(process, "stop", 2, 4.0).go(), starter(process, "stop", 3, 600.0)
     until(lambda: launch.read_record(record_of(process)).ending)
     slow.signal(signal.SIGSTOP)
     patient.go()
