@@ -113,8 +113,7 @@ def make(folder: Path) -> Iterator[Make]:
     yield make
     for process in made:
         until(no_launcher_of(process))
-        for found in running(process):
-            os.killpg(found, signal.SIGKILL)
+        until(lambda process=process: none_left(process))
         process.stop(sys.maxsize, timeout=0)
 
 
@@ -129,6 +128,14 @@ def starter() -> Iterator[Callable[..., Starter]]:
     yield start
     for one in made:
         one.end()
+
+
+def none_left(process: ManagedProcess) -> bool:
+    """Whether nothing runs any more; kills what does, and asks again for what that one has forked in between."""
+    for found in running(process):
+        with suppress(ProcessLookupError):
+            os.killpg(found, signal.SIGKILL)
+    return not running(process)
 
 
 def running(process: ManagedProcess) -> list[int]:
