@@ -15,14 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Final, Self
 
 from supervision.beating import Heart, this_process
 from supervision.coordinating import Coordination
 from supervision.coordination.liveness import valid_presence, valid_text
-from supervision.coordination.signals import MAX_NAME_LENGTH, valid_signal
+from supervision.coordination.signals import valid_signal
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
     ERRORS,
@@ -31,11 +30,12 @@ from supervision.coordination.waits import (
     OnDeath,
     Outcome,
     Terms,
+    brief,
     described,
     terms,
     valid_terms,
 )
-from supervision.errors import InvalidWait, StoreUnavailable, Superseded
+from supervision.errors import InvalidWait, StoreUnavailable, Superseded, WaitEnded
 from supervision.listening import SILENCE_S, Listener
 from supervision.model import shown
 from supervision.store.coordinators import Beat
@@ -96,6 +96,7 @@ class Coordinator:
 
         Raises:
             SignalTimeout, CoordinatorDied, Cancelled: how it ended without the signal.
+            WaitEnded: it has ended, and five instances of this coordinator that got its end have died over it.
             Superseded: another instance of this coordinator has come, or this one was declared dead.
             InvalidWait, NotFound: it could not work; nothing was registered.
             StoreUnavailable: the store was away until the wait's time was over.
@@ -124,7 +125,7 @@ class Coordinator:
     ) -> Generator[float, None, Claimed]:
         """A wait as steps, which both clients drive: yields how long to sleep at most; ends with the claim."""
         wait = self._terms(on, timeout, expects, on_death)
-        wait_id = f"{self.name}>{_brief(described(wait.on))}"
+        wait_id = f"{self.name}>{brief(wait.on)}"
         if wait_id in self._waiting:
             raise InvalidWait(f"{self.name} waits for {described(wait.on)!r} already, in another thread; share it")
         self._waiting.add(wait_id)
@@ -143,7 +144,7 @@ class Coordinator:
                     continue
                 if claim.state == "received":
                     return claim
-                waits = claim.state == "waiting"  # else another thread has claimed it, or it is given up
+                waits = claim.state == "waiting"  # else another thread has claimed it
                 deadline = time.monotonic() + claim.left if waits else deadline
                 yield min(max(claim.left, 0.01 if waits else SILENCE_S), LONGEST_SLEEP_S)
         finally:
@@ -212,7 +213,11 @@ class Coordinator:
     def _enter(self, wait_id: str, wait: Terms) -> Claimed:
         if self._refused:
             raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
-        return self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+        claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+        if claim.state == "dead_letter":
+            again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
+            raise WaitEnded(f"{self.name}: its wait has ended, and whoever got that never ended well; {again}")
+        return claim
 
     def _beat(self) -> Beat:
         moved, self._moved = self._moved, False
@@ -230,11 +235,6 @@ class Coordinator:
             self._left = True
             self._coordination.store.coordinators.leave(self.name, self.incarnation, failed=failed, why=why)
             self._coordination.mourn()
-
-
-def _brief(told: str) -> str:
-    """What is waited for, as a part of a key: a digest where there is much of it."""
-    return told if len(told) <= MAX_NAME_LENGTH else blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:

@@ -11,11 +11,12 @@ Rules:
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from supervision.coordination.signals import valid_signal
+from supervision.coordination.signals import MAX_NAME_LENGTH, valid_signal
 from supervision.errors import Cancelled, CoordinatorDied, InvalidWait, PartsFailed, SignalTimeout, WaitEnded
 from supervision.model import shown
 
@@ -196,3 +197,9 @@ def described(node: Node) -> str:
     word = {1: "any", len(node.of): "all"}.get(node.k, str(node.k)) if len(node.of) > 1 else "all"
     parts = ", ".join(f"({described(part)})" if part.of else described(part) for part in node.of)
     return f"{word} of {parts}"
+
+
+def brief(node: Node) -> str:
+    """``node`` as a part of a key: as it is described, or a digest of that where it is long."""
+    told = described(node)
+    return told if len(told) <= MAX_NAME_LENGTH else blake2b(told.encode(), digest_size=16).hexdigest()

@@ -16,7 +16,17 @@ from supervision.coordination.signals import (
     valid_level,
     valid_signal,
 )
-from supervision.coordination.waits import Node, Terms, described, judged, terms, tree, valid_terms, valid_timeout
+from supervision.coordination.waits import (
+    Node,
+    Terms,
+    brief,
+    described,
+    judged,
+    terms,
+    tree,
+    valid_terms,
+    valid_timeout,
+)
 from supervision.errors import InvalidDeclaration, InvalidDocument, InvalidWait
 
 
@@ -165,6 +175,13 @@ def test_terms_survive_the_way_through_a_message() -> None:
 )
 def test_how_people_read_it(node: Node, text: str) -> None:
     assert described(node) == text
+
+
+def test_a_part_of_a_key_is_short_and_tells_two_apart() -> None:
+    assert brief(Node(k=2, of=(A, B))) == "all of a, b"
+    longer = [Node(k=2, of=(Node(signal="x" * 200), each)) for each in (A, B)]
+    assert len({brief(node) for node in longer}) == 2
+    assert {len(brief(node)) for node in longer} == {32}
 
 
 NESTED = Node(k=2, of=(A, Node(k=1, of=(B, C)), Node(signal="d")))
