@@ -133,6 +133,8 @@ def valid_terms(wait: Terms) -> Terms:
         raise InvalidWait(f"on_death={shown(wait.on_death)}: needs one of {', '.join(get_args(OnDeath))}")
     if (wait.on_death == "replace") != (wait.replacement is not None):
         raise InvalidWait(f"on_death={wait.on_death!r} and replacement={shown(wait.replacement)}: they go together")
+    if wait.replacement is not None and not any(leaf.expects for leaf in leaves):
+        raise InvalidWait("replacement=... without expects=...: there is nobody whose death would start it; name them")
     return wait
 
 

@@ -6,6 +6,7 @@ puts a net under the function that takes messages; what it catches goes the way 
 """
 
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any
 
 from celery import bootsteps
@@ -13,7 +14,14 @@ from celery import bootsteps
 from supervision.model import shown
 
 FAULTS = (LookupError, TypeError, ValueError, AttributeError)
-"""What reading such a message raises. Whatever is wrong with broker or pool is something else, and passes through."""
+"""What reading such a message raises. Whatever is wrong with broker or pool is something else, and passes through: its
+message is good, and comes again."""
+
+_POOL = ("celery.concurrency", "billiard")
+"""Modules of the pool; at its end it raises errors of the same types."""
+
+_BODY = ("the arguments", "those with names", "options")
+_NONE = (None,) * len(_BODY)
 
 
 class ForeignMessages(bootsteps.StartStopStep):
@@ -38,11 +46,15 @@ def _check(message: Any) -> None:
         payload = message.payload
     except Exception:  # noqa: BLE001 # Celery says why it cannot be decoded
         return
-    if isinstance(payload, (list, tuple)):
-        arguments, named, options = payload
-        options = {} if options is None else options  # as clients in other languages may say it
-        if not (isinstance(arguments, (list, tuple)) and isinstance(named, dict) and isinstance(options, dict)):
-            raise TypeError(f"body={shown(payload)}: needs the arguments, those with names, and options")
+    arguments, named, options = payload if isinstance(payload, (list, tuple)) and len(payload) == len(_BODY) else _NONE
+    options = {} if options is None else options  # as clients in other languages may say it
+    if not (isinstance(arguments, (list, tuple)) and isinstance(named, dict) and isinstance(options, dict)):
+        raise TypeError(f"body={shown(payload)}: needs {', '.join(_BODY)}")
+
+
+def _raised_by_the_pool(error: BaseException) -> bool:
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(module.startswith(_POOL) for module in modules)
 
 
 class _Net:
@@ -60,7 +72,7 @@ class _Net:
                 _check(message)
                 return handle(message)
             except FAULTS as error:
-                if message.acknowledged:
+                if message.acknowledged or _raised_by_the_pool(error):
                     raise
                 return self._consumer.on_decode_error(message, error)
 

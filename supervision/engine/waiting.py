@@ -173,7 +173,13 @@ def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
 
 
 def _say_again(task: Waiting, args: Sequence[Any], claim: Claimed) -> None:
-    """WAITING has just overwritten how it ended: put that back, and do nothing else."""
+    """WAITING has just overwritten how it ended: put that back, and do nothing else.
+
+    What took its place on timeout was started by whoever ended the wait, and says under the same id how that ends.
+    """
+    ended = claim.outcome and claim.outcome.how
+    if ended is How.TIMED_OUT and claim.stored and "signature" in (claim.stored.on_timeout or {}):
+        return
     try:
         value = _value(task, args, claim, claim.stored) if claim.stored else None
         task.backend.store_result(claim.id, value, states.SUCCESS, request=task.request)

@@ -75,7 +75,7 @@ class OpenWaits:
         """One wait; `NotFound` if there is none."""
         found = self._read([wait_id])
         if not found:
-            raise NotFound(f"no wait {shown(wait_id)}; ended ones are kept for a day")
+            raise NotFound(f"no wait {shown(wait_id)}; ended ones are kept for a day, refused ones are none")
         return found[0]
 
     def some(self, ids: Sequence[str]) -> list[WaitView]:

@@ -188,7 +188,7 @@ def to_store(wait: Terms) -> Stored:
 def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Terms | None) -> None:
     if word == "unknown":
         raise NotFound(
-            f"expects={names[0]!r}: no coordinator of that name has registered; is it spelt as it registers?"
+            f"expects={names[0]!r}: no coordinator has this name; is it spelt as it registers, has it registered yet?"
         )
     if word == "superseded":
         raise Superseded(f"{names[0]}: another instance of this coordinator has registered; this one is done")
@@ -199,5 +199,5 @@ def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Term
 
 def _over(wait_id: str, answer: Sequence[bytes]) -> str:
     if answer[0] == b"gone":
-        return f"no wait {shown(wait_id)}; ended ones are kept for a day"
+        return f"no wait {shown(wait_id)}; ended ones are kept for a day, refused ones are none"
     return f"wait {wait_id!r} has ended already: {answer[1].decode()}"

@@ -96,6 +96,22 @@ def test_a_timeout_fails_a_chord_and_can_be_a_value_or_another_signature(system:
     assert replaced.get(timeout=SOON) == ["then", ["instead", 9]]
 
 
+def test_what_took_the_place_of_a_wait_is_not_started_again_by_its_first_message(
+    system: WaitingSystem, name: str
+) -> None:
+    """A worker that died before it acknowledged the message, or a broker that hands it out twice."""
+    wait = waits(system, name, timeout=0.2, on_timeout=system.task("note", 1, tag=name))
+    first = wait.apply_async()
+    assert first.get(timeout=SOON) == [name, 1]
+    until(lambda: system.client.explain(first.id).state == "processed", system.story)
+    copies = system.worker.logged(f"supervision.wait\\[{first.id}\\] received")
+    wait.apply_async(task_id=first.id)
+    until(lambda: system.worker.logged(f"supervision.wait\\[{first.id}\\] received") > copies, system.story)
+    for number in range(4):  # both places of the pool have had work since
+        system.task("note", number, tag=f"since {name}").apply_async().get(timeout=SOON)
+    assert system.notes().count(f"{name}:1") == 1
+
+
 def test_joins(system: WaitingSystem, name: str) -> None:
     everything = all_of(f"{name}/a", f"{name}/b", timeout=60, app=system.app).apply_async()
     anything = any_of(f"{name}/b", f"{name}/c", timeout=60, app=system.app).apply_async()

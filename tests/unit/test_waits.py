@@ -92,6 +92,7 @@ A, B, C = (Node(signal=name) for name in "abc")
         (Terms(A, on_death="explode"), "on_death='explode': needs one of fail, replace, escalate"),  # type: ignore[arg-type] # the point
         (Terms(A, on_death="replace"), "on_death='replace' and replacement=None: they go together"),
         (Terms(A, replacement={"task": "x"}), "they go together"),
+        (Terms(A, on_death="replace", replacement={"task": "x"}), "nobody whose death would start it"),
         (Terms(Node(signal="a", within=-1)), "needs seconds from"),
         (Terms(Node(signal="a", expects="*")), "expects: coordinator '\\*'"),
         (Terms(Node(k=1, of=tuple(Node(signal=f"s{i}") for i in range(101)))), "101 signals; at most 100"),
@@ -109,7 +110,7 @@ def test_waits_that_could_not_work(wait: Terms, why: str) -> None:
         Terms(Node(signal="a", within=5, expects="you"), owner="me"),
         Terms(Node(k=1, of=(A, Node(signal="b", expects="you"))), owner="me"),
         Terms(Node(signal="a", expects="me"), owner="my"),
-        Terms(A, on_death="replace", replacement={"task": "x"}),
+        Terms(Node(signal="a", expects="b"), on_death="replace", replacement={"task": "x"}),
         Terms(Node(k=100, of=tuple(Node(signal=f"s{i}") for i in range(100)))),
     ],
 )
