@@ -126,7 +126,7 @@ class _Ticking:
         if seen.record is None:
             return derive.born(seen, self.now) if self._belongs(seen) else None
         name, record = seen.child.name, derive.believed(seen.record, self.now)
-        update = self._decided(seen, record) or (Update(name, record) if record != seen.record else None)
+        update = self._decided(seen, record) or (Update(name, record) if record is not seen.record else None)
         update = derive.misfit_told(seen, update or Update(name, record)) or update
         if rung := self.rungs.get(name):
             update = _on_rung(update or Update(name, record), rung)

@@ -18,7 +18,7 @@ from celery import Celery, bootsteps
 from celery.concurrency import solo
 from celery.worker import state
 
-from supervision.engine import foreign, pools, shutdown
+from supervision.engine import foreign, pools, results, shutdown
 
 RENEWALS_PER_TIMEOUT = 4
 """Renewals per visibility timeout: three may fail in a row before a message is taken for abandoned."""
@@ -122,7 +122,7 @@ def _repeat_in_thread(every: float, work: Callable[[], object]) -> Callable[[], 
 
 def install(app: Celery) -> None:
     """Add our bootsteps to ``app`` and let its workers treat SIGTERM as "finish or hand back". Idempotent."""
-    app.steps["consumer"].update((VisibilityRenewal, PromptReconnect, foreign.ForeignMessages))
+    app.steps["consumer"].update((VisibilityRenewal, PromptReconnect, foreign.ForeignMessages, results.WholeResults))
     app.steps["worker"].add(pools.PoolGate)
     shutdown.remap_sigterm_in_workers()
 

@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+from billiard.connection import Connection
 from celery import shared_task
 
 HOLD_LIMIT_S = 120.0
@@ -31,3 +32,17 @@ def hold(folder: str, name: str, until: str) -> None:
     while not (Path(folder) / until).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     note(folder, name, f"finished {os.getpid()}")
+
+
+@shared_task(name="probe.falter")
+def falter(folder: str, name: str, until: str) -> None:
+    """End, and tell the worker of it in two pieces, as if it were long; the second comes with the file ``until``."""
+    whole = Connection._send
+
+    def in_pieces(connection: Connection, told: bytes) -> None:
+        Connection._send = whole
+        whole(connection, told[:4])
+        hold(folder, name, until)
+        whole(connection, told[4:])
+
+    Connection._send = in_pieces
