@@ -12,9 +12,10 @@ from typing import Protocol
 
 from supervision.store.waits import Claimed, Waits
 
-TURN_S = 5.0
-"""Seconds for which waits are gone on with until the claims on the others are held anew: with the longest publication,
-15 s, far below the lease of 30 s, so that a slow result backend makes nobody go on with them a second time."""
+TURN_S = 1.0
+"""Seconds for which waits are gone on with until it is said what is done, and the claims on the others are held anew:
+with the longest publication, 15 s, far below the lease of 30 s, so that a slow result backend makes nobody go on with
+them a second time. What is done in a turn that the store does not hear of is done again after the lease."""
 
 
 class Continuing(Protocol):

@@ -37,8 +37,8 @@ DEFAULT_PATIENCE = Patience()
 KEEP_MS = 24 * 3_600_000
 """How long what has ended can be asked for."""
 
-CLEARED_PER_SLICE = 100
-"""Objects of each kind that one script forgets: 10 µs each and three kinds, which is some 2 ms of the store."""
+CLEARED_PER_SLICE = 50
+"""Objects of each kind that one script forgets: 10 to 20 µs each and three kinds, which is 2 to 3 ms of the store."""
 
 MOST_SLICES_CLEARED = 1000
 

@@ -11,13 +11,13 @@ Rules:
 - `tests/system/test_results_in_pieces.py` proves need and cure, and fails when upstream needs no cure.
 """
 
-from collections.abc import Callable
-from types import GeneratorType
+from collections.abc import Callable, Generator
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any
 
 from celery import bootsteps
 
-Reader = GeneratorType[None, None, None]
+Reader = Generator[None, None, None]
 
 
 class WholeResults(bootsteps.StartStopStep):
@@ -50,7 +50,7 @@ class _Readers:
         """The reader of a pipe, which calls ``callback`` with what it has read."""
         process = self._processes.get(fd)
         whose, reader = self._latest.get(fd, (None, None))
-        if reader is None or whose is not process or reader.gi_frame is None:  # another's pipe, or come to its end
+        if reader is None or whose is not process or getgeneratorstate(reader) == GEN_CLOSED:
             reader = self._read(add_reader, fd, callback)
             self._latest[fd] = process, reader
         return reader

@@ -20,10 +20,10 @@ __all__ = ["LEASE_MS", "SLICE", "Claimed", "Leaf", "Stored", "Waits", "claimed",
 LEASE_MS = 30_000
 """How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
 
-SLICE = 50
+SLICE = 25
 """Waits that one script releases or expires, fewer where they are for many signals (see `lua/prelude_slices.lua`).
 
-Each takes some 30 µs of the store, so a slice stays far below 10 ms.
+Each takes 50 to 100 µs of the store, so a slice stays below 10 ms also where the store gets half of a core.
 """
 
 

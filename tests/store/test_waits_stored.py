@@ -145,11 +145,11 @@ def sent_ago(store: Store, name: str, ms: int) -> None:
 
 def test_a_hundred_senders_latch_one_signal(connect: Callable[[], Store], store: Store) -> None:
     enter(store, "w", "s")
-    answers = Counter(together(50, connect, lambda each, i: outcome(each, f"id-{i}")))
-    assert answers == {"sent": 1, "refused": 49}
+    answers = Counter(together(100, connect, lambda each, i: outcome(each, f"id-{i}")))
+    assert answers == {"sent": 1, "refused": 99}
     (winner,) = [store.signals.receipt("s").id]
-    same = Counter(together(50, connect, lambda each, _i: outcome(each, winner)))
-    assert same == {"same": 50}
+    same = Counter(together(100, connect, lambda each, _i: outcome(each, winner)))
+    assert same == {"same": 100}
     assert [past.after for past in store.history.since() if past.kind == "signal"] == ["sent"]
 
 
