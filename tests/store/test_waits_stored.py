@@ -5,6 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -428,6 +429,18 @@ def test_a_thousand_ways_that_are_no_circle_are_looked_at_once_each(store: Store
     last, first = layers[-1][0], layers[0][0]
     with pytest.raises(InvalidWait, match=f"{last} waits for {first} waits for .* waits for {last}"):
         enter(store, "closing", "round", owner=last, expects=first)
+
+
+@pytest.mark.parametrize(("number", "found"), [(400, True), (600, False)])
+def test_a_circle_is_looked_for_over_so_many_waits_and_a_longer_one_has_its_timeouts(
+    store: Store, number: int, *, found: bool
+) -> None:
+    for i in range(number):
+        store.coordinators.register(f"c{i}", kind="process", process=f"here:{i}", host="here")
+    for i in range(1, number):
+        enter(store, f"w{i}", f"s{i - 1}", owner=f"c{i}", expects=f"c{i - 1}")
+    with pytest.raises(InvalidWait, match="a circle of waits") if found else nullcontext():
+        enter(store, "closing", "last", owner="c0", expects=f"c{number - 1}")
 
 
 def test_a_death_that_is_told_late_replaces_nobody_who_has_come_back(store: Store) -> None:

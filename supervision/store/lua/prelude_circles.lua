@@ -18,9 +18,12 @@ local function needed(terms, came)
   return found
 end
 
+-- The leaves that are looked at before a search is given up, at 10 µs each; a longer circle ends with its timeouts.
+local MOST_LOOKED = 500
+
 -- The way from the owner of a wait, over those who are needed, back to the owner; each coordinator is looked at once.
 local function circle(owner, terms, came)
-  local queue, before = {}, {}
+  local queue, before, looked = {}, {}, 0
   local function next_of(from, names)
     for _, name in ipairs(names) do
       if not before[name] then
@@ -32,9 +35,12 @@ local function circle(owner, terms, came)
   next_of(owner, needed(terms, came))
   local at = 1
   while queue[at] and queue[at] ~= owner do
-    for _, id in ipairs(redis.call('SMEMBERS', key('waits_of', queue[at]))) do
+    for _, id in ipairs(redis.call('SRANDMEMBER', key('waits_of', queue[at]), MOST_LOOKED)) do
+      if looked >= MOST_LOOKED then return nil end
       local wait = hash(key('wait', id))
-      next_of(queue[at], needed(terms_of(wait), so_far(wait, terms_of(wait))))
+      local its = terms_of(wait)
+      looked = looked + math.max(#its.leaves, 1)
+      next_of(queue[at], needed(its, so_far(wait, its)))
     end
     at = at + 1
   end
