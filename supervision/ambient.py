@@ -7,7 +7,7 @@
         send(f"shipped/{order}", {"parcels": 3})
 
 A task that is a coordinator beats while it runs, is complete when it returns and has failed when it raises. Its process
-is watched by its worker, so those who wait for it are told at once when it is killed.
+is watched by its worker, whose app imports this module, so those who wait for it are told at once when it is killed.
 """
 
 import functools
@@ -18,14 +18,17 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from supervision.burying import bury
 from supervision.client import Client
 from supervision.coordination.signals import Receipt
-from supervision.engine import current
+from supervision.engine import current, deaths
 from supervision.errors import InvalidWait
 from supervision.participant import Coordinator
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+deaths.install_in_workers(bury)
 
 _clients: dict[int, Client] = {}
 """The client of this process, by its id: connections and threads do not survive a fork."""

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import beat_init, celeryd_init
 
 from supervision import settings
+from supervision.burying import bury
 from supervision.engine import deaths, mailing, publish, revoking, steps, transport
 from tasks import speaking, wiring
 
@@ -27,7 +28,7 @@ app: "Celery[Any]" = Celery("tasks", task_cls=Handling)
 app.config_from_object("celeryconfig")
 steps.install(app)
 revoking.install(app, wiring.cancel_revoked, wiring.thrown_away)
-deaths.install(app, wiring.bury)
+deaths.install(app, bury)
 mailing.install(wiring.mailing)
 speaking.install(app)
 

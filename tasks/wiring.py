@@ -24,7 +24,6 @@ from supervision.mailing import Mailing
 from supervision.runtime import Runtime
 from supervision.store.gathers import Gathers
 from supervision.store.meters import count_per_child
-from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
 from supervision.store.waits import Waits
 from supervision.supervisor import Supervisor
@@ -88,13 +87,6 @@ def thrown_away(wait_id: str) -> None:
     with closing(_store(current_app)) as store:
         claim = store.waits.enter(wait_id, None, resumed=True)
         store.waits.processed([(wait_id, claim.start, "failed")])
-
-
-def bury(process: str, why: str) -> None:
-    """Declare the coordinators of a pool process dead; a sweep, sent for at once, tells those who expect them."""
-    with closing(_store(current_app)) as store:
-        if store.coordinators.bury(process, why):
-            CeleryPublisher(current_app).publish([Entry(f"mourn:{process}", KINDS.sweep, "liveness")])
 
 
 def _store(app: Celery) -> Store:

@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
-from celery_processes import HERE, until
+from celery import Celery
+from celery_processes import HERE, CeleryProcess, ended, until
 from waiting_system import WaitingSystem, running
 
 from supervision import CoordinatorDied, wait_for
@@ -65,6 +67,22 @@ def expecting(system: WaitingSystem, name: str, **options: Any) -> Any:
     task = wait_for(f"{name}/done", app=system.app, timeout=90, expects=name, **options).apply_async()
     system.waiting_for(f"{name}/done")
     return task
+
+
+def test_a_killed_pool_process_of_a_users_own_worker_is_known_to_be_dead_by_that_worker(
+    system: WaitingSystem, name: str
+) -> None:
+    own = Celery("own", broker=system.broker, set_as_current=False)
+    worker = CeleryProcess(system.folder, "own_app", "worker", "-Q", "own", "-c", "1", **system.environment)
+    with ended(worker), own:
+        own.send_task("own.build", (name,), queue="own")
+        until(lambda: state(system, name) == "active", lambda: worker.log)
+        task = expecting(system, name)
+        for child in psutil.Process(worker.pid).children():
+            child.kill()
+        with pytest.raises(CoordinatorDied, match=f"{name} is dead: its pool process has ended"):
+            task.get(timeout=60)
+    assert len(deaths(system, name)) == 1
 
 
 def test_a_killed_program_is_declared_dead_once_and_those_who_expect_it_are_told(
