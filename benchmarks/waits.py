@@ -7,7 +7,8 @@ until all are processed; the baseline is as many empty Celery tasks whose result
 the first one taken, when all of them are in the queue, until the last has ended. Registered: those waits before that,
 from the first one taken until the last is a record in the store, with the same baseline. *While so many wait* is the
 same bare task again, with all of them open: they hold no slot of the worker (which is asked, too), so nothing is left
-for it to wait for.
+for it to wait for. *While so many are released* is that task, too, one after the other on the same queue: what does not
+wait must not starve behind those that go on.
 """
 
 import time
@@ -27,16 +28,18 @@ from supervision.engine.canvas import wait_for
 TIMES, QUICK, WARM_UP = 300, 10, 20
 MANY, FEW = 10_000, 100
 MOST_MEANWHILE = 100
+PAUSE_S = 0.25
 QUEUE = "supervision.waits"
 
 
 class Round(NamedTuple):
-    """Milliseconds: as many empty tasks, their waits registered, bare tasks while they wait, and their release."""
+    """Milliseconds: as many empty tasks, the waits registered, and their release; and bare tasks beside both."""
 
     empty: float
     registered: float
     meanwhile: list[float]
     released: float
+    beside: list[float]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -105,6 +108,8 @@ def _releases(stage: Stage, app: Celery, number: int, rounds: int, bare: Figure)
     yield released
     if number == MANY:
         yield over(released, "median", Goal("max", 1 / 0.8, of=goals.RELEASE_10_000))
+        beside = [one for each in took for one in each.beside]
+        yield Figure(f"wait, bare Celery task while {number:,} are released", "ms", beside, bare)
 
 
 def _round(stage: Stage, app: Celery, number: int) -> Round:
@@ -114,7 +119,7 @@ def _round(stage: Stage, app: Celery, number: int) -> Round:
     meanwhile = [_bare(stage, app) for _ in range(min(number // 10, MOST_MEANWHILE))]
     working = app.control.inspect(timeout=2.0).active() or {}
     expect([task for tasks in working.values() for task in tasks], [], "what holds a slot while all wait")
-    return Round(raw, registered, meanwhile, _release(stage, app, name))
+    return Round(raw, registered, meanwhile, *_release(stage, app, name))
 
 
 def _empty_tasks(stage: Stage, app: Celery, number: int) -> float:
@@ -137,8 +142,8 @@ def _register(stage: Stage, app: Celery, number: int, name: str) -> float:
     return drained(app, QUEUE, send)
 
 
-def _release(stage: Stage, app: Celery, name: str) -> float:
-    ask, keys = stage.ask(), stage.store.keys
+def _release(stage: Stage, app: Celery, name: str) -> tuple[float, list[float]]:
+    ask, keys, beside = stage.ask(), stage.store.keys, list[float]()
 
     def over_() -> bool:
         return not ask.zcard(keys.waiters(name)) and not ask.zcard(keys.undelivered)
@@ -146,5 +151,8 @@ def _release(stage: Stage, app: Celery, name: str) -> float:
     with Client.from_app(app) as client:
         begun = time.perf_counter()
         client.send(name, ttl=3600)
+        while ask.zcard(keys.waiters(name)):
+            beside.append(_bare(stage, app))
+            time.sleep(PAUSE_S)
         until(over_, "all to be processed", within=300, every=0.01)
-        return (time.perf_counter() - begun) * 1000
+        return (time.perf_counter() - begun) * 1000, beside
