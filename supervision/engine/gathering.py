@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 from celery import Celery, Signature, chain, current_app, states
-from celery.exceptions import Ignore
 
 from supervision.coordination.gathers import MOST_KEPT, Gather, failures, gather_terms, told, valid_gather
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, ERRORS, How, Outcome
 from supervision.engine.canvas import RAISE, said_on_timeout
 from supervision.engine.eager import refuse_eager
+from supervision.engine.leaving import Left
 from supervision.engine.parts import text, value
 from supervision.engine.resuming import GATHER, QUEUE, letter
 from supervision.engine.rows import steps
@@ -99,7 +99,7 @@ class Gathering(Waiting):
         wanted = msgspec.structs.replace(wanted, timeout=shortened(wanted.timeout, self.request.expires))
         gather_id = str(self.request.id)
         if self.backend.get_state(gather_id) in states.READY_STATES:
-            raise Ignore  # this message came once more, after all was over
+            raise Left  # this message came once more, after all was over
         announce(self, told(len(wanted.parts)), wanted.timeout)
         parts = [text(steps) for steps in wanted.parts]
         claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args))
@@ -123,4 +123,4 @@ class Gathering(Waiting):
         try:
             return type(self).gathers().results(claim.id)
         except StoreUnavailable as error:  # no end of the gather: whoever claims it next reads them
-            raise Ignore from error
+            raise Left from error

@@ -18,7 +18,7 @@ from celery import Celery, bootsteps
 from celery.concurrency import solo
 from celery.worker import state
 
-from supervision.engine import foreign, pools, results, shutdown
+from supervision.engine import foreign, leaving, pools, results, shutdown
 
 RENEWALS_PER_TIMEOUT = 4
 """Renewals per visibility timeout: three may fail in a row before a message is taken for abandoned."""
@@ -124,6 +124,7 @@ def install(app: Celery) -> None:
     """Add our bootsteps to ``app`` and let its workers treat SIGTERM as "finish or hand back". Idempotent."""
     app.steps["consumer"].update((VisibilityRenewal, PromptReconnect, foreign.ForeignMessages, results.WholeResults))
     app.steps["worker"].add(pools.PoolGate)
+    leaving.install()
     shutdown.remap_sigterm_in_workers()
 
 

@@ -2,7 +2,7 @@
 
 How it works:
 - The first run stores the state WAITING, then registers the wait together with the message that goes on with it, and
-  leaves by `Ignore`: from then on it is a record in the store and nothing else.
+  leaves by `Left`: from then on it is a record in the store and nothing else.
 - Whoever ends the wait goes on with it: in place, when this process has the task (`resuming.Resumer.go_on`), which
   saves a way through the broker; or by that message, with the same task id (`Resumer.send`). Either way Celery's own
   tracer runs the task a second time, so chains, chords, groups, links and errbacks go on as after any task.
@@ -24,6 +24,7 @@ from celery.exceptions import Ignore, Reject
 
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.eager import refuse_eager_run
+from supervision.engine.leaving import Left
 from supervision.engine.resuming import Ended, letter
 from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnded
@@ -83,13 +84,13 @@ class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, 
 
 
 def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any:
-    """One run of ``task``: its value, or what it raises; `Ignore` while there is nothing to go on with."""
+    """One run of ``task``: its value, or what it raises; `Left` while there is nothing to go on with."""
     refuse_eager_run(task)
     claim: Claimed | None = getattr(task.request, "claim", None)
     if claim is None:
         claim = _found(task, args, described_by)
     if claim.state != "received" or claim.outcome is None or claim.stored is None:
-        raise Ignore
+        raise Left
     vars(task.request)["claim"] = claim
     return _value(task, args, claim, claim.stored)
 
@@ -103,7 +104,7 @@ def _found(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> 
         _log.warning("wait_put_off", wait=task.request.id, error=str(error))
         if not resumed:  # a wait that has ended is sent again from its record
             _come_again(task, error)
-        raise Ignore from error
+        raise Left from error
 
 
 def _come_again(task: Waiting, error: StoreUnavailable) -> None:
