@@ -6,6 +6,7 @@ Rules:
 - Whatever is printed passes `printing`, which masks secrets and takes away what would control a terminal.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -38,6 +39,16 @@ class Commands(click.Group):
             return None
         found: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does it, which suggests options and no commands."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            if near and args[0] not in COMMANDS:
+                error.message += f" Did you mean '{near[0]}'?"
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

@@ -573,6 +573,7 @@ def test_what_cannot_be_restarted_is_3(shell: Shell) -> None:
 def test_wrong_usage_is_2(shell: Shell) -> None:
     for arguments in (["nothing"], ["get", "-o", "yaml"], ["describe"], ["tree", "--namespace", "a/b"]):
         shell(*arguments, status=2)
+    assert "No such command 'dead-leters'. Did you mean 'dead-letters'?" in shell("dead-leters", status=2)
 
 
 @pytest.mark.parametrize(
