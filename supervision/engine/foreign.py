@@ -1,8 +1,9 @@
 """Messages that are none: whatever lies on a queue of ours, a worker tells it, throws it away and lives.
 
 Celery refuses what it cannot decode and what names no task. A body that is JSON and no task's, or headers without an
-id, end its worker ("too many values to unpack"), and the next one too, since the message was not acknowledged. A step
-puts a net under the function that takes messages; what it catches goes the way of what cannot be decoded.
+id, end its worker ("too many values to unpack"), and the next one too, since the message was not acknowledged. Headers
+that Celery reads too late (time limits, stamps) cost it a place of its pool, until it has none and takes no task. A
+step puts a net under the function that takes messages; what it catches goes the way of what cannot be decoded.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,9 @@ message is good, and comes again."""
 
 _POOL = ("celery.concurrency", "billiard")
 """Modules of the pool; at its end it raises errors of the same types."""
+
+LONGEST_LIMIT_S = 1e9
+"""Seconds, some 30 years: a time limit above it is none, and too large for the clocks of the pool."""
 
 _BODY = ("the arguments", "those with names", "options")
 _NONE = (None,) * len(_BODY)
@@ -38,14 +42,42 @@ class ForeignMessages(bootsteps.StartStopStep):
 def _check(message: Any) -> None:
     """Raise ValueError or TypeError for what Celery would take, and neither run nor acknowledge."""
     headers = message.headers
-    if not isinstance(headers, dict) or "task" not in headers:
-        return  # of an older protocol, or of nobody: Celery's to refuse
-    if not isinstance(headers.get("id"), str) or not headers["id"]:
-        raise ValueError(f"id={shown(headers.get('id'))}: a task's message has the id of the task, a text")
+    if not isinstance(headers, dict):
+        return  # of nobody: Celery's to refuse
     try:
         payload = message.payload
     except Exception:  # noqa: BLE001 # Celery says why it cannot be decoded
         return
+    if "task" in headers:
+        _check_headers(headers)
+        _check_body(payload)
+    elif isinstance(payload, dict) and "task" in payload:  # of an older protocol, whose body says it all
+        _check_headers({**payload, **headers})
+
+
+def _check_headers(headers: dict[str, Any]) -> None:
+    """What Celery reads after it has taken a place in the pool, which it does not give back when that fails."""
+    if not isinstance(headers.get("id"), str) or not headers["id"]:
+        raise ValueError(f"id={shown(headers.get('id'))}: a task's message has the id of the task, a text")
+    limits = headers.get("timelimit") or (None, None)
+    if not (isinstance(limits, (list, tuple)) and len(limits) == len((None, None)) and all(map(_is_limit, limits))):
+        raise ValueError(f"timelimit={shown(limits)}: needs two numbers of seconds, each of which may be null")
+    stamped, stamps = headers.get("stamped_headers") or (), headers.get("stamps") or {}
+    if not (isinstance(stamped, (list, tuple)) and all(isinstance(name, str) for name in stamped)):
+        raise TypeError(f"stamped_headers={shown(stamped)}: needs names")
+    if not isinstance(stamps, dict):
+        raise TypeError(f"stamps={shown(stamps)}: needs a mapping from names to stamps")
+    if not isinstance(headers.get("shadow") or "", str):
+        raise TypeError(f"shadow={shown(headers['shadow'])}: needs a text")
+
+
+def _is_limit(limit: object) -> bool:
+    if not isinstance(limit, (int, float)) or isinstance(limit, bool):
+        return limit is None
+    return 0 <= limit <= LONGEST_LIMIT_S
+
+
+def _check_body(payload: Any) -> None:
     arguments, named, options = payload if isinstance(payload, (list, tuple)) and len(payload) == len(_BODY) else _NONE
     options = {} if options is None else options  # as clients in other languages may say it
     if not (isinstance(arguments, (list, tuple)) and isinstance(named, dict) and isinstance(options, dict)):

@@ -25,6 +25,8 @@ import kombu.transport
 from kombu.transport import redis as upstream
 from kombu.transport import virtual
 
+from supervision.model import shown
+
 ALIASES = {
     "redis": "supervision.engine.transport:Transport",
     "rediss": "supervision.engine.transport:Transport",
@@ -73,6 +75,16 @@ class Message(virtual.Message):
             super().__init__(payload, channel, **options)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise Unreadable(f"{type(error).__name__}: {error}") from error
+        _check(payload.get("body"), self.delivery_tag, self.delivery_info)
+
+
+def _check(body: object, tag: object, way: object) -> None:
+    """Raise `Unreadable` for what kombu would take, and stumble over when it holds the message or tells of it."""
+    for name, value in (("body", body), ("delivery_tag", tag)):
+        if not isinstance(value, str):
+            raise Unreadable(f"{name}={shown(value)}: needs a text")
+    if not (isinstance(way, dict) and isinstance(way.get("exchange"), str) and "routing_key" in way):
+        raise Unreadable(f"delivery_info={shown(way)}: needs a mapping with exchange and routing_key")
 
 
 class _PassesOver:

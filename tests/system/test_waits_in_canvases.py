@@ -1,5 +1,6 @@
 """Waits wherever a Celery signature can stand, on a real worker: what follows goes on, errors end where errors do."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -192,6 +193,7 @@ def test_a_message_that_nobody_can_read_is_refused_and_registers_nothing(system:
 
 Published = dict[str, Any]
 
+NO_ARGUMENTS = b"[[], {}, {}]"
 FOREIGN: dict[str, Published] = {
     "a truncated body": {"body": b'[[], {"on": {"sig', "headers": {"task": "supervision.wait"}},
     "no body of a task": {"body": b'"hello"', "headers": {"task": "supervision.wait"}},
@@ -199,6 +201,16 @@ FOREIGN: dict[str, Published] = {
     "a number": {"body": b"7", "headers": {"task": "supervision.wait"}},
     "nothing that could be options": {"body": b"[[], {}, 7]", "headers": {"task": "supervision.wait"}},
     "no id": {"body": b"[[], {}, {}]", "headers": {"task": "supervision.wait", "id": None}},
+    "no time limits": {"body": NO_ARGUMENTS, "headers": {"task": "supervision.wait", "timelimit": 5}},
+    "none, with the other place of the pool": {
+        "body": NO_ARGUMENTS,
+        "headers": {"task": "supervision.wait", "timelimit": 5},
+    },
+    "time limits that are no numbers": {
+        "body": NO_ARGUMENTS,
+        "headers": {"task": "supervision.wait", "timelimit": ["a", "b"]},
+    },
+    "no stamps": {"body": NO_ARGUMENTS, "headers": {"task": "supervision.wait", "stamped_headers": True}},
     "a task that is no text": {"body": b"[[], {}, {}]", "headers": {"task": ["supervision.wait"]}},
     "a task of nobody": {"body": b"[[], {}, {}]", "headers": {"task": "other.thing"}},
     "pickle": {
@@ -219,7 +231,14 @@ FOREIGN: dict[str, Published] = {
 }
 
 
-NO_MESSAGES = (b"hello", b"{", b"7", b"{}", b"\xff", b'{"body": "!", "properties": {"body_encoding": "base64"}}')
+WAY = {"exchange": "", "routing_key": "supervision.waits"}
+MESSAGE: dict[str, Any] = {"body": "7", "headers": {}, "properties": {"delivery_tag": "t", "delivery_info": WAY}}
+NO_MESSAGES = (
+    *(b"hello", b"{", b"7", b"{}", b"\xff", b'{"body": "!", "properties": {"body_encoding": "base64"}}'),
+    json.dumps({**MESSAGE, "body": None}),
+    json.dumps({**MESSAGE, "properties": {"delivery_tag": [], "delivery_info": WAY}}),
+    *(json.dumps({**MESSAGE, "properties": {"delivery_tag": "t", "delivery_info": way}}) for way in ("x", {})),
+)
 """What no transport of kombu's has written."""
 
 

@@ -9,6 +9,13 @@ from supervision.engine.foreign import ForeignMessages
 
 GOOD = {"task": "supervision.wait", "id": "w"}
 
+JUNK: list[dict[str, Any]] = [
+    *({"timelimit": limits} for limits in (5, "junk", [1], ["a", "b"], [True, None], [-1, None], [10**400, 1])),
+    *({"stamped_headers": names} for names in (True, "name", [["name"]])),
+    {"stamps": [1]},
+    {"shadow": ["name"]},
+]
+
 
 def thrown_away(raising_module: str, headers: dict[str, Any], payload: Any) -> list[Any]:
     """What the consumer refuses of one message, whose handler raises ValueError in ``raising_module``."""
@@ -43,8 +50,18 @@ def test_what_could_not_be_read_is_thrown_away() -> None:
         (GOOD, [[], {}]),
         (GOOD, [[], {}, 7]),
         ({**GOOD, "id": None}, [[], {}, {}]),
+        *(({**GOOD, **junk}, [[], {}, {}]) for junk in JUNK),
+        ({}, {"task": "supervision.wait", "id": "w", "args": [], "kwargs": {}, "timelimit": 5}),
     ],
-    ids=["a text", "a mapping", "two parts", "no options", "no id"],
+    ids=["a text", "a mapping", "two parts", "no options", "no id", *map(str, JUNK), "an older protocol"],
 )
-def test_a_body_of_another_shape_does_not_get_as_far_as_the_pool(headers: dict[str, Any], payload: Any) -> None:
+def test_a_message_of_another_shape_does_not_get_as_far_as_the_pool(headers: dict[str, Any], payload: Any) -> None:
     assert len(thrown_away("billiard.pool", headers, payload)) == 1
+
+
+@pytest.mark.parametrize(
+    "headers", [{"timelimit": None}, {"timelimit": [None, 1.5]}, {"stamped_headers": ["by"], "stamps": {"by": ["ann"]}}]
+)
+def test_what_celery_sends_gets_as_far_as_the_pool(headers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="closed file"):
+        thrown_away("billiard.pool", {**GOOD, **headers}, [[], {}, {}])
