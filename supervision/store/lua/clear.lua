@@ -12,7 +12,7 @@ end
 
 -- Answers false where it is kept.
 local function forgotten(id)
-  local wait = hash(key('wait', id))
+  local wait = brief(id)
   if still_wanted(id, wait) then
     redis.call('ZADD', ended, text(now), id)
     return false

@@ -2,7 +2,7 @@
 -- with waits
 local found = {}
 local function ends(i, id)
-  local wait = hash(key('wait', id))
+  local wait = brief(id)
   if wait.state == 'waiting' then
     local terms, mail = terms_of(wait), nil
     took(terms)

@@ -5,7 +5,7 @@ local known = contained('coordinator', coordinator, hash, key('coordinator', coo
 local why, lives = known.died_of or 'is gone', known.died_as and known.incarnation ~= known.died_as
 
 local function mourns(each, i, id)
-  local wait = hash(key('wait', id))
+  local wait = brief(id)
   if wait.state == 'waiting' and not wait['leaf:' .. i] then
     redis.call('SADD', key('expecting', coordinator), each) -- it may wait on, for whoever comes under that name
     local terms = terms_of(wait)

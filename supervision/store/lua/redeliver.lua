@@ -10,12 +10,14 @@ local function again(id)
     redis.call('ZADD', undelivered, text(now + pause), id)
     count(counters, 'supervision_redeliveries_total')
     answer[#answer + 1] = {id, 'ended', state[2]}
+    took_bytes(#state[2])
   else
     redis.call('ZREM', undelivered, id)
   end
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', undelivered, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  if slice_is_full() then break end
   contained('wait', id, again, id)
 end
 return answer
