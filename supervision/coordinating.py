@@ -160,9 +160,12 @@ class Coordination:
         return len(died)
 
     def mourn(self) -> None:
-        """Tell those who expect a dead coordinator, `MOST_PER_RUN` of each at most."""
+        """Tell those who expect a dead coordinator, `MOST_PER_RUN` of each at most; another run tells the others."""
+        left = 0
         for name in self.store.coordinators.mourning():
-            self._slices(lambda name=name: self.store.coordinators.mourn(name, claim=self._continuing.here))  # type: ignore[misc] # mypy: no type for a default
+            left += self._slices(lambda name=name: self.store.coordinators.mourn(name, claim=self._continuing.here))[0]  # type: ignore[misc] # mypy: no type for a default
+        if left:
+            self._publish([Entry("mourn", KINDS.sweep, "liveness")])
 
     def bury(self, process: str, why: str) -> list[str]:
         """Declare the coordinators of a process dead that is known to have ended; answers them."""

@@ -25,7 +25,7 @@ from celery.exceptions import Ignore, Reject
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.eager import refuse_eager_run
 from supervision.engine.leaving import Left
-from supervision.engine.resuming import Ended, letter
+from supervision.engine.resuming import QUEUE, RESUMED, Ended, letter
 from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnded
 from supervision.store.coordinators import Coordinators
@@ -166,11 +166,26 @@ def _value(task: Waiting, args: Sequence[Any], claim: Claimed, stored: Stored) -
 
 def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
     """Go on with ``signature`` under the same task id, in front of whatever follows."""
+    instead = task.app.signature(signature)
+    last = _last(instead)
+    if last.task in RESUMED:  # under this wait's id it would find this wait, which is over
+        last.options.setdefault("task_id", f"{claim.id}-instead")  # the same one, should this run twice
+        passes_on = task.app.tasks["celery.accumulate"].s(index=0)  # what Celery itself puts behind a group
+        passes_on.options.update(queue=QUEUE, ignore_result=False)
+        instead |= passes_on
     try:
-        return task.replace(task.app.signature(signature))
+        return task.replace(instead)
     except Ignore:
         task.over(claim, "processed")
         raise
+
+
+def _last(signature: Any) -> Any:
+    """The task in ``signature`` whose result is that of the whole; a group has none."""
+    kind = signature.get("subtask_type")
+    if kind == "chain":
+        return _last(signature.tasks[-1])
+    return _last(signature.body) if kind == "chord" else signature
 
 
 def _say_again(task: Waiting, args: Sequence[Any], claim: Claimed) -> None:

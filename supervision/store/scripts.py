@@ -19,9 +19,9 @@ _FOLDER = files("supervision.store") / "lua"
 _PRELUDE = "prelude"
 _MORE = {
     "-- with waits": (
-        *("prelude_waits", "prelude_gathers", "prelude_slices", "prelude_leaves", "prelude_release", "prelude_circles"),
-        *("prelude_claims", "prelude_mail", "prelude_begin", "prelude_deaths"),  # a death may be told to a mailbox
-    ),
+        *("prelude_waits", "prelude_damage", "prelude_gathers", "prelude_slices", "prelude_leaves", "prelude_release"),
+        *("prelude_circles", "prelude_claims", "prelude_mail", "prelude_begin", "prelude_deaths"),
+    ),  # with mail, as a death may be told to a mailbox
     "-- with mail": ("prelude_waits", "prelude_mail", "prelude_batches", "prelude_failures"),
     "-- with pauses": ("prelude_pauses",),
 }

@@ -85,6 +85,14 @@ COORDINATION: Final = (
         values=("wait", "mail"),
     ),
     Family(
+        "supervision_damaged_records_total",
+        "counter",
+        ("of",),
+        "records that could not be read, or went wrong, and were set aside so that they stop no other one",
+        "any script that goes through several",
+        values=("wait", "signal", "coordinator"),
+    ),
+    Family(
         "supervision_tasks_submitted_total",
         "counter",
         (),

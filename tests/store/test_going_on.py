@@ -135,7 +135,8 @@ def test_a_broken_release_stops_no_other(store: Store) -> None:
         waits(store, *(f"{signal}{i}" for i in range(6)), signal=signal)
         store.signals.send(signal, signal_id="1", payload="1", sender="", ttl_ms=60_000)
     assert store.signals.releasing(10) == ["a", "b"]
-    ask(store).hset(store.keys.wait("a4"), "what", "{")
+    ask(store).delete(store.keys.signal("a"))
+    ask(store).set(store.keys.signal("a"), "no hash")
     coordination(store, Continued()).sweep_undelivered()
     assert store.signals.releasing(10) == ["a"]
     assert {state(store, f"b{i}") for i in range(4, 6)} == {"processed"}

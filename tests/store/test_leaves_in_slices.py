@@ -114,3 +114,69 @@ def test_a_wait_is_extended_up_to_a_month_from_its_beginning(store: Store) -> No
         store.waits.extend("w", 1, why="more", by="ann")
     with pytest.raises(NotFound):
         store.waits.extend("v", 1, why="more", by="ann")
+
+
+LONG = "x" * 200_000
+
+
+def canvases(store: Store, signal: str = "s") -> None:
+    """Waits with a long canvas behind each."""
+    for i in range(JOINS):
+        mail = f'{{"options":{{"chain":["{LONG}"]}}}}'
+        store.waits.enter(f"w{i}", Terms(Node(signal=signal), timeout=600), mail=mail)
+
+
+def released_with_canvases(store: Store) -> tuple[int, int]:
+    canvases(store)
+    _, left, ended = store.signals.send("s", signal_id="1", payload="1", sender="", ttl_ms=60_000, claim=True)
+    return left, len(ended)
+
+
+def released_with_a_long_payload(store: Store) -> tuple[int, int]:
+    for i in range(JOINS):
+        store.waits.enter(f"w{i}", Terms(Node(signal="s"), timeout=600), mail=MAIL)
+    payload = f'"{LONG}"'
+    _, left, ended = store.signals.send("s", signal_id="1", payload=payload, sender="", ttl_ms=60_000, claim=True)
+    return left, len(ended)
+
+
+def expired_with_canvases(store: Store) -> tuple[int, int]:
+    canvases(store)
+    ask(store).zadd(store.keys.deadlines, {f"0#w{i}": 1 for i in range(JOINS)})
+    left, ended = store.waits.expire(claim=True)
+    return left, len(ended)
+
+
+def sent_again_with_canvases(store: Store) -> tuple[int, int]:
+    canvases(store)
+    for i in range(JOINS):
+        store.waits.end(f"w{i}", how="cancelled", why="enough", by="ann")
+    ask(store).zadd(store.keys.undelivered, {f"w{i}": 1 for i in range(JOINS)})
+    ended = store.waits.redeliver(100)
+    return JOINS - len(ended), len(ended)
+
+
+@pytest.mark.parametrize(
+    "slice_of",
+    [released_with_canvases, released_with_a_long_payload, expired_with_canvases, sent_again_with_canvases],
+)
+def test_a_slice_counts_the_bytes_that_it_hands_over(
+    slice_of: Callable[[Store], tuple[int, int]], store: Store
+) -> None:
+    left, ended = slice_of(store)
+    assert ended == 3
+    assert left == JOINS - 3
+
+
+def test_a_join_knows_what_came_to_it_however_long_or_short_that_is(store: Store) -> None:
+    """Payloads are not read until it ends; what is shorter than the word for how a part was lost is no such word."""
+    payloads = {"a": f'"{LONG}"', "b": '"-died"', "c": "1", "d": "null"}
+    on = Node(k=4, of=(*(Node(signal=name) for name in payloads), Node(signal="never", within=0.001)))
+    store.waits.enter("w", Terms(on, timeout=600), mail=MAIL)
+    ask(store).zadd(store.keys.deadlines, {"5#w": 1})
+    store.waits.expire(claim=False)
+    ended: list[Any] = []
+    for name, payload in payloads.items():
+        assert ended == []
+        ended = store.signals.send(name, signal_id="1", payload=payload, sender="", ttl_ms=60_000, claim=True).released
+    assert ended[0].outcome.payloads == {"a": LONG, "b": "-died", "c": 1, "d": None}

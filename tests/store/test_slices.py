@@ -13,6 +13,7 @@ from supervision.mail_client import Mailbox
 from supervision.runtime import SWEEPS, Runtime
 from supervision.store.coordinators import Beat
 from supervision.store.mailboxes import DAY_MS
+from supervision.store.outbox import Entry
 from supervision.store.store import Store
 from supervision.store.waits import Claimed
 
@@ -75,6 +76,23 @@ def test_what_nobody_has_gone_on_with_is_sent_again_in_slices(store: Store) -> N
     told = Told()
     assert Coordination(store, told, list).sweep_undelivered() == number
     assert told.slices == [REDELIVERED_PER_SLICE, 20]
+
+
+def test_a_death_that_many_mourn_sends_for_the_next_run_until_all_are_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervision.coordinating.MOST_PER_RUN", 30)
+    store.coordinators.register("ann", kind="process", process="here:1", host="here")
+    for i in range(60):
+        store.waits.enter(f"w{i}", Terms(Node(signal=f"s{i}", expects="ann"), timeout=60), mail='{"options":{}}')
+    sent = list[Entry]()
+    coordination = Coordination(store, Nowhere(), sent.extend)
+    coordination.bury("here:1", "killed")
+    assert [(each.kind, each.subject) for each in sent] == [("sweep", "liveness")]
+    assert 0 < len(store.open_waits.all()) < 60
+    coordination.sweep_liveness()
+    assert len(sent) == 1
+    assert store.open_waits.all() == []
 
 
 def test_all_who_beat_again_are_healthy_though_they_are_more_than_a_slice(

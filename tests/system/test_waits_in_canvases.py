@@ -11,7 +11,7 @@ from celery.exceptions import TaskRevokedError
 from celery_processes import until
 from waiting_system import WaitingSystem, running
 
-from supervision import InvalidWait, SignalTimeout, all_of, any_of, k_of, wait_for
+from supervision import InvalidWait, SignalTimeout, all_of, any_of, gather, k_of, wait_for
 from supervision.client import Progress
 
 pytestmark = pytest.mark.timeout(120)
@@ -111,6 +111,47 @@ def test_what_took_the_place_of_a_wait_is_not_started_again_by_its_first_message
     for number in range(4):  # both places of the pool have had work since
         system.task("note", number, tag=f"since {name}").apply_async().get(timeout=SOON)
     assert system.notes().count(f"{name}:1") == 1
+
+
+def test_what_takes_the_place_of_a_wait_may_wait_itself(system: WaitingSystem, name: str) -> None:
+    """Alone, as the end of a chain, as the body of a chord, twice over, in a chord's header, and behind a gather."""
+
+    def late(number: int, instead: Any) -> Any:
+        return waits(system, f"{name}/never", timeout=0.1 + number / 1000, on_timeout=instead)
+
+    note, then = system.task("note", 1), system.task("note", tag="then")
+    second = waits(system, f"{name}/second")
+    twice = late(4, second)
+    header = chord([note, note], waits(system, f"{name}/second", carry=True), app=system.app)
+    never = waits(system, f"{name}/never")
+    started = [
+        late(1, second).apply_async(),
+        chain(late(2, chain(note, second, app=system.app)), then, app=system.app)(),
+        chain(late(3, all_of(f"{name}/second", timeout=60, app=system.app)), then, app=system.app)(),
+        chain(late(5, twice), then, app=system.app)(),
+        chain(late(6, header), then, app=system.app)(),
+        chord([late(7, second), note], then, app=system.app)(),
+        chain(gather([never], timeout=0.2, on_timeout=second, app=system.app), then, app=system.app)(),
+        chain(late(8, gather([note], app=system.app)), then, app=system.app)(),
+    ]
+    system.waiting_for(f"{name}/second", 7)
+    assert f"{started[0].id}-instead" in {each.id for each in system.client.waits(signal=f"{name}/second")}
+    fails = chain(late(9, waits(system, f"{name}/never", timeout=0.1)), then, app=system.app)()
+    system.client.send(f"{name}/second", 2)
+    assert [each.get(timeout=SOON) for each in started] == [
+        2,
+        ["then", 2],
+        ["then", {f"{name}/second": 2}],
+        ["then", 2],
+        ["then", [[["", 1], ["", 1]], 2]],
+        ["then", [2, ["", 1]]],
+        ["then", 2],
+        ["then", [["", 1]]],
+    ]
+    with pytest.raises(SignalTimeout):
+        fails.get(timeout=SOON)
+    for part in system.client.waits(signal=f"{name}/never"):  # of the gather that has ended: it would wait on
+        system.client.cancel(part.id, by="ann", reason="nobody asks for it")
 
 
 def test_joins(system: WaitingSystem, name: str) -> None:

@@ -3,7 +3,8 @@
 local refused = {}
 for i = 1, #ARGV, 4 do
   local id, at_coordinator = ARGV[i], key('coordinator', ARGV[i])
-  local known = redis.call('HMGET', at_coordinator, 'incarnation', 'state', 'progress_ms', 'doing')
+  local known = contained('coordinator', id, redis.call, 'HMGET', at_coordinator, 'incarnation', 'state', 'progress_ms', 'doing')
+    or {}
   local over = known[2] == 'dead' or known[2] == 'complete' or known[2] == 'failed'
   if known[1] ~= ARGV[i + 1] or over then
     refused[#refused + 1] = id

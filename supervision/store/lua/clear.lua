@@ -10,13 +10,23 @@ local function still_wanted(id, wait)
   return wait.mail and (wait.state == 'ended' or wait.state == 'received')
 end
 
-local function forget(id, wait)
+-- Answers false where it is kept.
+local function forgotten(id)
+  local wait = brief(id)
+  if still_wanted(id, wait) then
+    redis.call('ZADD', ended, text(now), id)
+    return false
+  end
   if wait.state and wait.state ~= 'processed' then -- which a process has never fetched, or a person never retried
     local terms = terms_of(wait)
     took(terms)
     quits(wait, terms)
     receipts(id, wait, terms, 'dead')
   end
+  return true
+end
+
+local function remove(id)
   redis.call('DEL', key('wait', id))
   redis.call('UNLINK', key('results', id))
   redis.call('ZREM', ended, id)
@@ -27,17 +37,14 @@ end
 local waits = 0
 for _, id in ipairs(past(ended, now - keep)) do
   if slice_is_full() then break end
-  local wait = hash(key('wait', id))
-  if still_wanted(id, wait) then
-    redis.call('ZADD', ended, text(now), id)
-  else
+  if contained('wait', id, forgotten, id) ~= false then -- a damaged one, too, has had its day
     waits = waits + 1
-    forget(id, wait)
+    remove(id)
   end
 end
 
 local signals = 0
-for _, name in ipairs(past(key('signals'), now)) do
+local function look_at(name)
   local known = redis.call('HMGET', key('signal', name), 'owed', 'until')
   if tonumber(known[1] or 0) > 0 or tonumber(known[2] or 0) > now or redis.call('EXISTS', key('waiters', name)) == 1 then
     redis.call('ZADD', key('signals'), text(now + keep), name)
@@ -47,6 +54,8 @@ for _, name in ipairs(past(key('signals'), now)) do
     redis.call('ZREM', key('signals'), name)
   end
 end
+
+for _, name in ipairs(past(key('signals'), now)) do contained('signal', name, look_at, name) end
 
 local gone = past(key('coordinators'), now)
 for _, id in ipairs(gone) do

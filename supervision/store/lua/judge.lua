@@ -35,6 +35,9 @@ local function judged(id, beat)
   health_is(id, known, silent >= critical and 'critical' or 'warning')
 end
 
+local function is_back(id) health_is(id, hash(key('coordinator', id)), 'healthy') end
+local function stands_still(id) dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time') end
+
 -- Whoever was late and beats again, `most` of them: looked for in the first slice only, at less than a µs for each.
 local was_late, left = ARGV[2] == '0' and redis.call('SMEMBERS', key('late')) or {}, tonumber(ARGV[1])
 for first = 1, #was_late, 1000 do
@@ -43,13 +46,13 @@ for first = 1, #was_late, 1000 do
     local id = was_late[first + i - 1]
     if left > 0 and beat and now - tonumber(beat) < warning then
       left = left - 1
-      health_is(id, hash(key('coordinator', id)), 'healthy')
+      contained('coordinator', id, is_back, id)
     end
   end
 end
 local late = redis.call('ZRANGEBYSCORE', beats, '-inf', text(now - warning), 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[1])
-for i = 1, #late, 2 do judged(late[i], late[i + 1]) end
+for i = 1, #late, 2 do contained('coordinator', late[i], judged, late[i], late[i + 1]) end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', moving, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
-  dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time')
+  contained('coordinator', id, stands_still, id)
 end
 return {#late / 2, died, moved}

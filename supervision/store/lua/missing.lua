@@ -1,7 +1,8 @@
 -- missing(outbox, entries, events, counters; most, most_parts, again_ms) -> {{id, whether some are still to be published, index...}...} of gathers to look after
 -- with waits
 local answer = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('gathers'), '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+
+local function looked_after(id)
   local found = redis.call('HMGET', key('wait', id), 'state', 'what', 'fanned')
   if found[1] == 'waiting' then
     -- Any of them, in no order: whoever has more than fit is looked after the next time.
@@ -16,5 +17,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('gathers'), '-inf', text(now
   else
     redis.call('ZREM', key('gathers'), id)
   end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('gathers'), '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  contained('wait', id, looked_after, id)
 end
 return answer

@@ -1,13 +1,11 @@
 -- mourn(outbox, entries, events, counters; coordinator, most, lease_ms) -> {left, 1 if its parent was told by this call, {wait, ...}...}: what a death means for some who expected it
 -- with waits
 local coordinator, mourners, found = ARGV[1], key('mourners', ARGV[1]), {}
-local known = hash(key('coordinator', coordinator))
+local known = contained('coordinator', coordinator, hash, key('coordinator', coordinator)) or {}
 local why, lives = known.died_of or 'is gone', known.died_as and known.incarnation ~= known.died_as
-for _ = 1, tonumber(ARGV[2]) do
-  local each = not slice_is_full() and redis.call('SPOP', mourners)
-  if not each then break end
-  local i, id = parsed(each)
-  local wait = hash(key('wait', id))
+
+local function mourns(each, i, id)
+  local wait = brief(id)
   if wait.state == 'waiting' and not wait['leaf:' .. i] then
     redis.call('SADD', key('expecting', coordinator), each) -- it may wait on, for whoever comes under that name
     local terms = terms_of(wait)
@@ -19,6 +17,13 @@ for _ = 1, tonumber(ARGV[2]) do
       found[#found + 1] = mail
     end
   end
+end
+
+for _ = 1, tonumber(ARGV[2]) do
+  local each = not slice_is_full() and redis.call('SPOP', mourners)
+  if not each then break end
+  local i, id = parsed(each)
+  contained('wait', id or each, mourns, each, i, id)
 end
 local left = redis.call('SCARD', mourners)
 if left == 0 then redis.call('ZREM', key('mourning'), coordinator) end

@@ -18,6 +18,12 @@ local function needed(terms, came)
   return found
 end
 
+-- Whom an open wait needs, and how many signals it is for. The message that goes on with it is not read: it may be long.
+local function needed_by(id)
+  local terms = cjson.decode(redis.call('HGET', key('wait', id), 'what'))
+  return needed(terms, terms.tree and so_far(brief(id), terms) or {}), math.max(#terms.leaves, 1)
+end
+
 -- The leaves that are looked at before a search is given up, at 10 µs each; a longer circle ends with its timeouts.
 local MOST_LOOKED = 500
 
@@ -37,10 +43,9 @@ local function circle(owner, terms, came)
   while queue[at] and queue[at] ~= owner do
     for _, id in ipairs(redis.call('SRANDMEMBER', key('waits_of', queue[at]), MOST_LOOKED)) do
       if looked >= MOST_LOOKED then return nil end
-      local wait = hash(key('wait', id))
-      local its = terms_of(wait)
-      looked = looked + math.max(#its.leaves, 1)
-      next_of(queue[at], needed(its, so_far(wait, its)))
+      local names, leaves = contained('wait', id, needed_by, id)
+      looked = looked + (leaves or 1)
+      next_of(queue[at], names or {})
     end
     at = at + 1
   end

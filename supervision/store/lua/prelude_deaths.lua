@@ -29,6 +29,19 @@ local function leave_behind(id)
   return true
 end
 
+-- A damaged one counts as dead: whoever expects it waits in vain, as far as anybody can tell.
+function set_aside.coordinator(id, why)
+  for _, index in ipairs({beats, moving, key('replacing')}) do redis.call('ZREM', index, id) end
+  redis.call('SREM', key('late'), id)
+  redis.call('ZADD', key('coordinators'), text(now + 86400000), id)
+  local known = redis.pcall('HMGET', key('coordinator', id), 'state', 'process')
+  if known.err or not known[1] then return end
+  redis.call('HSET', key('coordinator', id), 'state', 'dead', 'why', why, 'ended', text(now))
+  stands_as(id, 'dead')
+  if known[2] then redis.call('SREM', key('process', known[2]), id) end
+  pcall(leave_behind, id)
+end
+
 -- Ends a coordinator that has not ended; answers whether it was this call that did, and whether somebody expects it.
 local function end_coordinator(id, known, state, why, actor)
   if not known.state or known.state == 'dead' or known.state == 'complete' or known.state == 'failed' then return false end

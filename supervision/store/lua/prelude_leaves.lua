@@ -53,10 +53,11 @@ end
 -- A signal came for a member of an index of waiters. Answers the id and `finish`'s answer; nothing if it was over.
 local function arrived(found, name, payload)
   local i, id = parsed(found)
-  local wait = hash(key('wait', id))
+  local wait = brief(id)
   if wait.state ~= 'waiting' then return nil end
   local terms, late = terms_of(wait), too_late(id, i)
   took(terms)
+  took_bytes(#payload)
   if late then
     local whole = late == member(0, id)
     local why = 'no ' .. name .. ' before its deadline'

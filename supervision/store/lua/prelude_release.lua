@@ -6,7 +6,8 @@ local function release_some(name, most)
   local before = found[1] or '-inf'
   for _, each in ipairs(redis.call('ZRANGEBYSCORE', key('waiters', name), '-inf', before, 'LIMIT', 0, most)) do
     if slice_is_full() then break end
-    local id, mail = arrived(each, name, found[3])
+    local _, waiter = parsed(each)
+    local id, mail = contained('wait', waiter or each, arrived, each, name, found[3])
     redis.call('ZREM', key('waiters', name), each)
     if mail then
       answer[#answer + 1] = id

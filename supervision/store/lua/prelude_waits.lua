@@ -76,5 +76,5 @@ local function finish(id, wait, terms, how, why, actor)
   end
   redis.call('HSET', key('wait', id), 'sent', 1)
   redis.call('ZADD', undelivered, text(now + 5000), id)
-  return wait.mail
+  return redis.call('HGET', key('wait', id), 'mail')
 end

@@ -3,7 +3,7 @@
 local theirs = {}
 for i = 1, #ARGV, 3 do
   local id, start, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local wait = hash(key('wait', id))
+  local wait = brief(id)
   if wait.state == 'received' and wait.started == start then
     theirs[#theirs + 1] = id
     theirs[#theirs + 1] = state

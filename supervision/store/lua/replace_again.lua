@@ -23,12 +23,16 @@ local function late(id, incarnation, times)
   told(id, 'unreplaced', 'who was to replace it was sent for ' .. MOST_SENT .. ' times and has not registered')
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', replacing, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+local function looked_after(id)
   local known = redis.call('HMGET', key('coordinator', id), 'incarnation', 'replaced', 'replacements')
   if known[2] and known[2] == known[1] and redis.call('EXISTS', key('expecting', id)) == 1 then
     late(id, known[1], tonumber(known[3]) or 0)
   else
     redis.call('ZREM', replacing, id) -- nobody waits for it any more
   end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', replacing, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+  contained('coordinator', id, looked_after, id)
 end
 return answer
