@@ -5,14 +5,21 @@
 
 It shares all but the waiting with the other client: a call takes a millisecond of one of the event loop's threads, and
 a wait takes none of them, only a future that the client's one listener wakes. Any number of them wait at once.
+
+Rules:
+- A thread that talks to the store cannot be cancelled. A wait or a registration that is cancelled meanwhile ends when
+  the store has answered, or has been silent for as long as any call lets it (5 s). What it brought is not lost: the
+  coordinator has failed, and how the wait ended is for whoever waits for the same next.
 """
 
 import asyncio
+import contextvars
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from supervision import client as blocking
 from supervision.coordination.mailboxes import LEASE_S, Message
@@ -22,6 +29,8 @@ from supervision.mail_client import TAKE_POLL_S, valid_wait
 from supervision.mail_client import Mailbox as BlockingMailbox
 from supervision.participant import Coordinator as Blocking
 from supervision.store.waits import Claimed
+
+_T = TypeVar("_T")
 
 
 class Client:
@@ -44,13 +53,14 @@ class Client:
     @asynccontextmanager
     async def coordinator(self, name: str, **options: Any) -> AsyncIterator["Coordinator"]:
         """Register as the coordinator ``name``; it is complete when the block ends well, and failed when it raises."""
-        made = await asyncio.to_thread(self.blocking.coordinator, name, **options)
+        made, cancelled = await _whole(self.blocking.coordinator, name, **options)
         try:
+            _raised(cancelled)
             yield Coordinator(made)
         except BaseException as error:
-            await asyncio.to_thread(made.__exit__, type(error), error, None)
+            await _to_its_end(made.__exit__, type(error), error, None)
             raise
-        await asyncio.to_thread(made.complete)
+        await _to_its_end(made.complete)
 
     def mailbox(self, name: str) -> "Mailbox":
         """The mailbox of the coordinator ``name``; asks the store nothing, so it need not be awaited."""
@@ -129,14 +139,15 @@ class Coordinator:
         """As `supervision.participant.Coordinator.waiting`."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
         course = self.blocking.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=_waker(loop, woken))
-        going_on = self.blocking.going_on(await _driven(course, woken))
-        value = await asyncio.to_thread(going_on.__enter__)
+        going_on = self.blocking.going_on(await _driven(course, woken, self.blocking.keep))
+        value, cancelled = await _whole(going_on.__enter__)
         try:
+            _raised(cancelled)
             yield value
         except BaseException as error:
-            await asyncio.to_thread(going_on.__exit__, type(error), error, error.__traceback__)
+            await _to_its_end(going_on.__exit__, type(error), error, error.__traceback__)
             raise
-        await asyncio.to_thread(going_on.__exit__, None, None, None)
+        await _to_its_end(going_on.__exit__, None, None, None)
 
 
 def _in_a_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -156,12 +167,47 @@ def _waker(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> Callable[[]
     return wake
 
 
-async def _driven(course: Generator[float, None, Claimed], woken: asyncio.Event) -> Claimed:
-    """Drive ``course``, whose steps talk to the store, with this event loop."""
+async def _whole(call: Callable[..., _T], *arguments: Any, **options: Any) -> tuple[_T, asyncio.CancelledError | None]:
+    """Run ``call`` in a thread to its end; answers what it brought, and the cancellation that came meanwhile.
+
+    The caller raises that once it has put away what was brought.
+    """
+    work = functools.partial(contextvars.copy_context().run, call, *arguments, **options)
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    cancelled = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if running.exception():
+        _raised(cancelled)
+    return running.result(), cancelled
+
+
+def _raised(cancelled: asyncio.CancelledError | None) -> None:
+    if cancelled:
+        raise cancelled
+
+
+async def _to_its_end(call: Callable[..., _T], *arguments: Any) -> _T:
+    """Run ``call`` in a thread to its end, and only then be cancelled."""
+    brought, cancelled = await _whole(call, *arguments)
+    _raised(cancelled)
+    return brought
+
+
+async def _driven(
+    course: Generator[float, None, Claimed], woken: asyncio.Event, keep: Callable[[Claimed], object]
+) -> Claimed:
+    """Drive ``course``, whose steps talk to the store, with this event loop; ``keep`` gets what nobody takes."""
     try:
         while True:
             woken.clear()
-            seconds, claim = await asyncio.to_thread(_step, course)
+            (seconds, claim), cancelled = await _whole(_step, course)
+            if cancelled and claim is not None:
+                keep(claim)
+            _raised(cancelled)
             if claim is not None:
                 return claim
             try:

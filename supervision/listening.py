@@ -6,14 +6,14 @@ about all of them, so a notification that is lost costs a second at most.
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final
 
 import structlog
 
 from supervision.errors import StoreUnavailable
 from supervision.store.notices import Notices
-from supervision.store.waits import Waits
+from supervision.store.waits import Claimed, Waits
 
 SILENCE_S: Final = 1.0
 """Seconds without a notice after which the store is asked."""
@@ -109,3 +109,15 @@ class Listener:
             watched = list(self._callbacks)
         for wait_id in self._waits.ended(watched):
             self.call(wait_id)
+
+
+def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:
+    """Drive ``course`` with this thread."""
+    while True:
+        woken.clear()
+        try:
+            seconds = next(course)
+        except StopIteration as end:
+            claim: Claimed = end.value
+            return claim
+        woken.wait(seconds)

@@ -36,7 +36,7 @@ from supervision.coordination.waits import (
     valid_terms,
 )
 from supervision.errors import InvalidWait, StoreUnavailable, Superseded, WaitEnded
-from supervision.listening import SILENCE_S, Listener
+from supervision.listening import SILENCE_S, Listener, driven
 from supervision.model import shown
 from supervision.store.coordinators import Beat
 from supervision.store.happened import Happened
@@ -69,6 +69,7 @@ class Coordinator:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
         self._waiting: set[str] = set()
+        self._kept: dict[str, Claimed] = {}
         valid_presence(kind, doing, progress)
         self._doing, self._moved, self._refused, self._left = doing, False, "", False
         parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
@@ -151,6 +152,10 @@ class Coordinator:
             self._listener.forget(wait_id, wake)
             self._waiting.discard(wait_id)
 
+    def keep(self, claim: Claimed) -> None:
+        """Keep what nobody was there to take any more: whoever waits for the same next gets it."""
+        self._kept[claim.id] = claim
+
     @contextmanager
     def going_on(self, claim: Claimed) -> Iterator[Any]:
         """Inside, whoever claimed a wait goes on with what it answers; the store is told how that ended."""
@@ -213,6 +218,11 @@ class Coordinator:
     def _enter(self, wait_id: str, wait: Terms) -> Claimed:
         if self._refused:
             raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
+        if kept := self._kept.get(wait_id):
+            held = self._waits.hold([kept])
+            del self._kept[wait_id]
+            if held:
+                return kept
         claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
         if claim.state == "dead_letter":
             again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
@@ -235,15 +245,3 @@ class Coordinator:
             self._left = True
             self._coordination.store.coordinators.leave(self.name, self.incarnation, failed=failed, why=why)
             self._coordination.mourn()
-
-
-def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:
-    """Drive ``course`` with this thread."""
-    while True:
-        woken.clear()
-        try:
-            seconds = next(course)
-        except StopIteration as end:
-            claim: Claimed = end.value
-            return claim
-        woken.wait(seconds)

@@ -1,0 +1,108 @@
+"""The asyncio client whose tasks are cancelled while a thread of theirs talks to the store."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psutil
+import pytest
+from waiting import until
+
+from supervision import aio
+from supervision.client import Client
+from supervision.server import EmbeddedStore
+
+
+@pytest.fixture
+def server(make_store: Callable[..., EmbeddedStore]) -> EmbeddedStore:
+    return make_store()
+
+
+@asynccontextmanager
+async def silent(server: EmbeddedStore) -> AsyncIterator[None]:
+    """The store does not answer inside; what it is asked there it answers later."""
+    process = psutil.Process(server.pid)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+async def asks(coordinator: aio.Coordinator) -> None:
+    """Until a thread of this coordinator's asks the store about a wait."""
+    await asyncio.to_thread(until, lambda: coordinator.blocking._waiting)
+
+
+async def cancelled(task: "asyncio.Task[Any]") -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(task), 30)
+
+
+def test_a_wait_that_is_cancelled_while_the_store_is_silent_says_so_and_can_be_waited_for_again(
+    server: EmbeddedStore,
+) -> None:
+    async def program() -> None:
+        async with aio.Client(server.url) as client, client.coordinator("ann") as ann:
+            async with silent(server):
+                asyncio.get_running_loop().call_later(1, psutil.Process(server.pid).send_signal, signal.SIGCONT)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(ann.wait("never"), 0.3)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ann.wait("never"), 0.3)
+
+    asyncio.run(program())
+
+
+def test_what_a_cancelled_wait_had_claimed_is_the_next_ones_and_no_start_of_it_is_counted(
+    server: EmbeddedStore,
+) -> None:
+    async def program() -> bytes | None:
+        async with aio.Client(server.url) as client, client.coordinator("ann") as ann:
+            await client.send("done", {"by": "bob"})
+            for _ in range(6):  # more often than what never ended may be started
+                async with silent(server):
+                    waits = asyncio.create_task(ann.wait("done"))
+                    await asks(ann)
+                    waits.cancel()
+                await cancelled(waits)
+            assert await asyncio.wait_for(ann.wait("done"), 10) == {"by": "bob"}  # a lease would last 30 s
+            store = client.blocking._store
+            return store.client.hget(store.keys.wait("ann>done"), "started")
+
+    assert asyncio.run(program()) == b"1"
+
+
+def test_what_was_kept_is_no_longer_given_out_once_another_instance_has_it(server: EmbeddedStore) -> None:
+    with Client(server.url) as client:
+        client.send("done", 1)
+        ann = client.coordinator("ann")
+        course = ann.course("done", timeout=60, expects="", on_death="fail", wake=lambda: None)
+        with pytest.raises(StopIteration) as end:
+            next(course)
+        ann.keep(end.value.value)
+        assert client.coordinator("ann").wait("done") == 1
+        assert not ann._waits.hold([end.value.value])
+
+
+def test_a_registration_that_is_cancelled_has_failed_and_leaves_nobody_who_beats(server: EmbeddedStore) -> None:
+    async def program() -> tuple[str, str]:
+        async with aio.Client(server.url) as client:
+            await client.coordinators()
+
+            async def registers() -> None:
+                async with client.coordinator("ghost"):
+                    raise AssertionError
+
+            async with silent(server):
+                task = asyncio.create_task(registers())
+                await asyncio.sleep(0)  # it has begun
+                task.cancel()
+            await cancelled(task)
+            assert not client.blocking._heart._alive
+            (ghost,) = await client.coordinators()
+            return ghost.state, ghost.why
+
+    assert asyncio.run(program()) == ("failed", "CancelledError: ")
