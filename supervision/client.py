@@ -107,8 +107,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
         self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = settings.read(app.conf if app else {}).heartbeat
-        self._listener = Listener(self._url, self._store.keys.channel, self._store.waits)
-        self._heart = Heart(self._store.coordinators, self._heartbeat)
+        self._listener, self._heart = self._ear_and_heart()
         self._overview = Overview(self._store.scripts, self._store.keys, self._store.actions)
         self._tail = Tail(self._url, self._store.keys)
         self._declared = Declarations(self._store.scripts, self._store.keys)
@@ -167,18 +166,26 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
         )
 
     def close(self) -> None:
-        """Close the connections; using the client again opens new ones."""
+        """Close the connections; using the client again opens new ones.
+
+        Coordinators registered before beat no longer and cannot wait; whoever goes on registers its name again.
+        """
         self._heart.close()  # first the threads: one in the middle of a beat would find its connection gone
         self._listener.close()
         self._store.close()
         self._tail.close()
         self._reaching.close()
+        self._listener, self._heart = self._ear_and_heart()  # an ended thread would serve nobody who comes later
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+    def _ear_and_heart(self) -> tuple[Listener, Heart]:
+        listener = Listener(self._url, self._store.keys.channel, self._store.waits)
+        return listener, Heart(self._store.coordinators, self._heartbeat)
 
     def _seen(self, found: Place) -> ChildView:
         seen = self._overview.supervisor(found.supervisor)

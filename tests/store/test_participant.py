@@ -1,9 +1,10 @@
 """How a coordinator of a plain process waits: what it asks the store for, and how often."""
 
 import pytest
+from waiting import until
 
 from supervision.client import Client
-from supervision.errors import WaitEnded
+from supervision.errors import StoreUnavailable, WaitEnded
 from supervision.server import EmbeddedStore
 
 
@@ -35,3 +36,18 @@ def test_a_wait_over_which_five_instances_died_is_given_up_loudly_until_somebody
         client.retry(letter.id, by="ann", reason="mended")
         assert bob.wait("s", timeout=60) == {"by": "ann"}
         assert client.dead_letters() == []
+
+
+def test_who_registers_with_a_client_that_was_closed_beats_and_waits_and_who_did_before_is_refused(
+    server: EmbeddedStore, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERVISION_HEARTBEAT", "0.1")
+    with Client(server.url, namespace=namespace) as client:
+        before = client.coordinator("before")
+        client.close()
+        with client.coordinator("after") as after:
+            until(lambda: next(each.state for each in client.coordinators() if each.id == "after") == "active")
+            client.send("s", 7)
+            assert after.wait("s") == 7
+            with pytest.raises(StoreUnavailable, match="its client is closed"):
+                before.wait("s")
