@@ -19,7 +19,7 @@ from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry
 from supervision.store.scripts import Scripts
-from supervision.store.waits import LEASE_MS, Claimed, Stored, claimed, handed
+from supervision.store.waits import LEASE_MS, Claimed, Stored, claimed, handed, refuse_other
 
 STAGED_PER_SCRIPT = 500
 """Parts that one script takes: a few ms of the store."""
@@ -74,6 +74,7 @@ class Gathers:
         """Begin to wait for ``parts`` (as text, in order), or claim how that ended, as `Waits.enter` does.
 
         Raises:
+            InvalidWait: the task's id is that of a wait for something else.
             StoreUnavailable: the store has lost parts that it had taken; nothing has begun.
         """
         for i in range(0, len(parts), STAGED_PER_SCRIPT):
@@ -84,6 +85,7 @@ class Gathers:
         answer = self._scripts.run("enter", self._first, [gather_id, stored, mail, timeout_ms, "", "", 0, LEASE_MS])
         if answer[0] == b"unstaged":
             raise StoreUnavailable(f"gather {gather_id}: the store has lost some of its parts; call it again")
+        refuse_other(gather_id, answer)
         claim = claimed(gather_id, answer)
         if claim.state == "waiting" and claim.news:
             self._heard.tell(Happened("wait", gather_id, "", "waiting", on=told(len(gather.parts))))

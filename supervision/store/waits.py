@@ -15,7 +15,7 @@ from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 
-__all__ = ["LEASE_MS", "SLICE", "Claimed", "Leaf", "Stored", "Waits", "claimed", "handed", "to_store"]
+__all__ = ["LEASE_MS", "SLICE", "Claimed", "Leaf", "Stored", "Waits", "claimed", "handed", "refuse_other", "to_store"]
 
 LEASE_MS = 30_000
 """How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
@@ -53,7 +53,7 @@ class Waits:
 
         Raises:
             NotFound: nobody expected is known by that name.
-            InvalidWait: it closes a circle of waits.
+            InvalidWait: it closes a circle of waits, or the task's id is that of a wait for something else.
             Superseded: another instance of the same coordinator has come since ``incarnation``.
         """
         stored = to_store(terms) if terms else None
@@ -72,6 +72,7 @@ class Waits:
             ],
         )
         _refuse(answer[0].decode(), [part.decode() for part in answer[1:3]], answer, terms)
+        refuse_other(wait_id, answer)
         claim = claimed(wait_id, answer)
         if claim.state == "waiting" and claim.news and terms:
             self._heard.tell(Happened("wait", wait_id, "", "waiting", actor=terms.owner, on=described(terms.on)))
@@ -195,6 +196,16 @@ def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Term
     if word == "circle" and wait:
         ring = " waits for ".join(part.decode() for part in answer[1:])
         raise InvalidWait(f"a circle of waits: {ring}; none of them would ever send {described(wait.on)!r}")
+
+
+def refuse_other(wait_id: str, answer: Sequence[bytes]) -> None:
+    """Raise `InvalidWait` if ``answer`` says that the id is that of a wait for something else."""
+    if answer[0] == b"other":
+        told, state = (part.decode() for part in answer[1:3])
+        raise InvalidWait(
+            f"task_id={wait_id!r} is that of a wait for {told}, which is {state}: an id is kept for a day after the "
+            "end of its wait; give this one another, or none"
+        )
 
 
 def _over(wait_id: str, answer: Sequence[bytes]) -> str:

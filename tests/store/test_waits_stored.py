@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lamps import ask
 from waiting import until
 
+from supervision.coordination.gathers import Gather
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import Progress
 from supervision.coordination.waits import How, Node, Terms, judged, tree
@@ -238,6 +239,27 @@ def test_more_waiters_than_one_script_releases(store: Store) -> None:
         ids += [claim.id for claim in some]
     assert sorted(ids) == sorted(f"w{i}" for i in range(120))
     assert store.signals.releasing(10) == []
+
+
+def test_the_id_of_a_wait_is_no_id_for_another_one(store: Store) -> None:
+    """The same message is the same wait, whenever it comes, and other words for how long or what then do no harm."""
+    first, other = Terms(Node(signal="a"), timeout=60), Terms(Node(signal="b"), timeout=60)
+    again = Terms(Node(signal="a", expects="nobody"), timeout=5, on_timeout={"value": 1}, home="elsewhere")
+    store.waits.enter("w", first, mail=MAIL)
+    with pytest.raises(InvalidWait, match="task_id='w' is that of a wait for a, which is waiting"):
+        store.waits.enter("w", other, mail=MAIL)
+    assert store.waits.enter("w", again, mail=MAIL).state == "waiting"
+    store.signals.send("a", signal_id="1", payload="1", sender="", ttl_ms=60_000)
+    with pytest.raises(InvalidWait, match="which is ended"):
+        store.waits.enter("w", other, mail=MAIL)
+    claim = store.waits.enter("w", None, resumed=True)
+    store.waits.processed([("w", claim.start, "processed")])
+    with pytest.raises(InvalidWait, match="which is processed"):
+        store.waits.enter("w", other, mail=MAIL)
+    with pytest.raises(InvalidWait, match="wait for a"):
+        store.gathers.begin("w", Gather(parts=(({"task": "t"},),)), ["[]"], mail=MAIL)
+    assert store.waits.enter("w", first, mail=MAIL).state == "processed"
+    assert store.waits.enter("w", None, resumed=True).state == "processed"
 
 
 def test_what_nobody_goes_on_with_is_sent_again_ever_more_seldom(store: Store) -> None:

@@ -154,6 +154,17 @@ def test_what_takes_the_place_of_a_wait_may_wait_itself(system: WaitingSystem, n
         system.client.cancel(part.id, by="ann", reason="nobody asks for it")
 
 
+def test_a_second_wait_under_the_id_of_another_is_refused_and_harms_it_not(system: WaitingSystem, name: str) -> None:
+    waits(system, f"{name}/a").apply_async(task_id=name)
+    system.waiting_for(f"{name}/a")
+    second = chain(waits(system, f"{name}/b").set(task_id=name), system.task("note", tag=name), app=system.app)()
+    with pytest.raises(InvalidWait, match=f"is that of a wait for {name}/a, which is waiting"):
+        second.get(timeout=SOON)
+    system.client.send(f"{name}/a", 1)
+    until(lambda: system.app.AsyncResult(name).state == "SUCCESS", system.story)  # results of before are remembered
+    assert system.client.waits(signal=f"{name}/b") == []
+
+
 def test_joins(system: WaitingSystem, name: str) -> None:
     everything = all_of(f"{name}/a", f"{name}/b", timeout=60, app=system.app).apply_async()
     anything = any_of(f"{name}/b", f"{name}/c", timeout=60, app=system.app).apply_async()

@@ -1,4 +1,4 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {gone|unstaged}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {other, what it is for, state} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
@@ -17,6 +17,10 @@ if channel ~= '' and state == 'processed' then
   redis.call('ZREM', ended, id)
   state = nil
 end
+-- A task that somebody gave the id of another one. What is compared is as each version has written it: the same message,
+-- which comes again, is never taken for another.
+local its = state and what ~= '' and channel == '' and state ~= 'dead_letter' and cjson.decode(redis.call('HGET', at_wait, 'what'))
+if its and its.told ~= terms.told then return {'other', its.told, state} end
 if state then
   if channel ~= '' then
     -- An older instance that had claimed it is superseded: what it still says of it is refused, so nobody waits for that.
