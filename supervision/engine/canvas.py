@@ -14,7 +14,7 @@ from celery import Celery, Signature, current_app
 
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, Node, Terms, described, terms, valid_terms
 from supervision.engine.eager import refuse_eager
-from supervision.engine.resuming import QUEUE, WAIT
+from supervision.engine.resuming import QUEUE, SERIALIZER, WAIT
 from supervision.engine.rows import steps
 from supervision.errors import InvalidWait
 from supervision.model import shown
@@ -136,9 +136,8 @@ def _signature(  # noqa: PLR0913 # as `wait_for`
     refuse_eager(app or current_app, f"a wait for {shown(described(on))}")
     said = msgspec.json.decode(msgspec.json.encode(wait))
     terms(said)  # what is of no such type is told here, not by the worker
-    return Signature(
-        WAIT, kwargs=said, options={"queue": QUEUE, "ignore_result": False}, immutable=not carry, app=app or current_app
-    )
+    options = {"queue": QUEUE, "ignore_result": False, "serializer": SERIALIZER}
+    return Signature(WAIT, kwargs=said, options=options, immutable=not carry, app=app or current_app)
 
 
 def _replacement(signature: "Signature[Any] | None") -> dict[str, Any] | None:

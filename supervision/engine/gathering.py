@@ -19,7 +19,7 @@ from supervision.engine.canvas import RAISE, said_on_timeout
 from supervision.engine.eager import refuse_eager
 from supervision.engine.leaving import Left
 from supervision.engine.parts import text, value
-from supervision.engine.resuming import GATHER, QUEUE, letter
+from supervision.engine.resuming import GATHER, QUEUE, SERIALIZER, letter
 from supervision.engine.rows import steps
 from supervision.engine.waiting import Waiting, announce, shortened
 from supervision.errors import InvalidWait, PartsFailed, StoreUnavailable, WaitEnded
@@ -65,7 +65,7 @@ def gather(  # noqa: PLR0913 # all but the parts and what follows are named
         )
     )
     refuse_eager(app, f"a gather of {told(len(said.parts))}")
-    options = {"queue": QUEUE, "ignore_result": False}
+    options = {"queue": QUEUE, "ignore_result": False, "serializer": SERIALIZER}
     # Not encoded: what kombu can carry is more than what JSON has.
     signature = Signature(GATHER, kwargs=msgspec.structs.asdict(said), options=options, immutable=True, app=app)
     gather_terms(signature["kwargs"])  # what is of no such type is told here, not by the worker

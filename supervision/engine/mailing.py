@@ -20,7 +20,7 @@ from celery import Celery, Signature, Task, current_app, signals
 from celery.exceptions import Ignore
 
 from supervision.documents import told
-from supervision.engine.resuming import QUEUE
+from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.errors import StoreUnavailable
 from supervision.mailing import Mailing
 from supervision.store.mailboxes import Batch
@@ -134,7 +134,7 @@ def _heard(app: Celery, task: str, mailbox: str, token: str) -> "Signature[Any]"
     return app.signature(
         task,
         args=(mailbox, token),
-        options={"queue": QUEUE, "ignore_result": True},
+        options={"queue": QUEUE, "ignore_result": True, "serializer": SERIALIZER},
         immutable=task == HANDLED,
     )
 

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps, loads
 
 from supervision.coordination.gathers import Arrival, Step
-from supervision.engine.resuming import QUEUE
+from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.engine.rows import named, whole
 from supervision.store.gathers import Slice
 
@@ -76,10 +76,11 @@ class CeleryParts:
         last = task_id(gather_id, index)
         steps = named(stored, last, home=home, app=self._app)
         which = {"gather": gather_id, "part": index}
+        ours: dict[str, Any] = {"kwargs": which, "queue": QUEUE, "serializer": SERIALIZER}
         for step in steps:
             step.options["ignore_result"] = False
-            step.link_error(self._app.signature(PART_FAILED, kwargs=which, queue=QUEUE))
-        steps[-1].link(self._app.signature(PART, kwargs=which, queue=QUEUE))
+            step.link_error(self._app.signature(PART_FAILED, **ours))
+        steps[-1].link(self._app.signature(PART, **ours))
         whole(steps, self._app).apply_async(root_id=gather_id, parent_id=gather_id, add_to_parent=False)
 
 

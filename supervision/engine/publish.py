@@ -9,7 +9,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
-from supervision.engine.resuming import QUEUE
+from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.errors import NotFound
 from supervision.store.outbox import KINDS, Entry
 
@@ -58,6 +58,8 @@ class CeleryPublisher:
         if entry.kind not in _MESSAGES:
             raise NotFound(f"entry {entry.id!r} is of the kind {entry.kind!r}; known are {', '.join(_MESSAGES)}")
         name, args, options = _MESSAGES[entry.kind](entry)
+        if entry.kind not in _THEIRS:
+            options["serializer"] = SERIALIZER
         if entry.delay_ms:
             options["countdown"] = entry.delay_ms / 1000
         self._app.send_task(name, args=args, ignore_result=True, **options)
@@ -108,6 +110,9 @@ def _mail(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
 def _parts(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
     return PARTS, [entry.subject], {"queue": QUEUE}
 
+
+_THEIRS = frozenset({KINDS.task, KINDS.hook})
+"""Tasks of the user's, whose workers read what their app writes."""
 
 _OURS = frozenset({"task_id", "ignore_result"})
 """Options of a hook's signature that are not its to say."""

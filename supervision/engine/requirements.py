@@ -93,10 +93,8 @@ def _setting(  # noqa: PLR0913 - a row of a table has that many columns
     return Requirement(name, setting(name), holds, f"{name} = {advice}", why, severity, only_store)
 
 
-def _option(
-    name: str, holds: Callable[[Any], bool], advice: str, why: str, severity: Severity = "error"
-) -> Requirement:
-    return Requirement(f"{_BROKER}[{name!r}]", option(name), holds, f"{_BROKER}[{name!r}] = {advice}", why, severity)
+def _option(name: str, holds: Callable[[Any], bool], advice: str, why: str, level: Severity = "error") -> Requirement:
+    return Requirement(f"{_BROKER}[{name!r}]", option(name), holds, f"{_BROKER}[{name!r}] = {advice}", why, level)
 
 
 REQUIREMENTS = (
@@ -123,6 +121,7 @@ REQUIREMENTS = (
         "warning",
         only_store=False,
     ),
+    _option("global_keyprefix", one_of(None, ""), "''", "other apps send to queues of other names, which nobody reads"),
     _option("socket_timeout", at_most(5), "4", "publishing and beat hang for ever on a server that is silent"),
     _option("socket_connect_timeout", at_most(10), "3", "connecting to a host that is gone takes minutes"),
     _option("socket_keepalive", one_of(True), "True", "a peer that vanished is not noticed", "warning"),

@@ -23,6 +23,9 @@ RESUMED = frozenset({WAIT, GATHER})
 
 QUEUE = "supervision.waits"
 
+SERIALIZER = "json"
+"""Of each message of ours, whatever its app says of others: our workers read nothing else."""
+
 Ended = tuple[str, int, str]
 """A claim that is over: wait, start, and whether it was ``processed`` or ``failed``."""
 
@@ -106,7 +109,13 @@ class Resumer:
 
     def _send(self, claim: Claimed) -> None:
         letter_ = msgspec.json.decode(claim.mail)
-        options = {"queue": QUEUE, **letter_["options"], "task_id": claim.id, "ignore_result": False}
+        options = {
+            "queue": QUEUE,
+            **letter_["options"],
+            "task_id": claim.id,
+            "ignore_result": False,
+            "serializer": SERIALIZER,
+        }
         name, args = letter_.get("task", WAIT), letter_.get("args", [])
         self._app.signature(name, args=args, kwargs={"resumed": True}, **options).apply_async(add_to_parent=False)
 

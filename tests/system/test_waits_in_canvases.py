@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
+from celery import Celery, chain, chord, group
 from celery.exceptions import TaskRevokedError
 from celery_processes import until
 from waiting_system import WaitingSystem, running
 
 from supervision import InvalidWait, SignalTimeout, all_of, any_of, gather, k_of, wait_for
-from supervision.client import Progress
+from supervision.client import Client, Progress
+from supervision.settings import for_celery
 
 pytestmark = pytest.mark.timeout(120)
 SOON = 20.0
@@ -241,6 +242,24 @@ def test_a_message_that_nobody_can_read_is_refused_and_registers_nothing(system:
     with pytest.raises(InvalidWait, match="nobody here can read"):
         task.get(timeout=SOON)
     assert system.client.waits() == []
+
+
+def test_an_app_that_pickles_its_own_messages_waits_as_any_other(system: WaitingSystem, name: str) -> None:
+    app = Celery("pickling", broker=system.broker, backend=for_celery(system.server.url), set_as_current=False)
+    app.conf.update(
+        task_serializer="pickle", accept_content=["pickle", "json"], task_default_queue="supervision.actions"
+    )
+    app.conf.supervision_store_url = system.server.url
+    refused = system.worker.log.count("untrusted")
+    with app, Client.from_app(app) as client:
+        chain(wait_for(name, timeout=60, app=app), app.signature("user.note", kwargs={"tag": name}), app=app)()
+        both = gather([wait_for(name, timeout=60, app=app)], app=app).apply_async()
+        system.waiting_for(name, 2)
+        client.send(name, 3)
+        until(lambda: f"{name}:3" in system.notes(), "what follows the wait")
+        assert system.app.AsyncResult(both.id).get(timeout=SOON) == [3]
+        app.backend.result_consumer.subscribed_to.clear()
+    assert system.worker.log.count("untrusted") == refused
 
 
 Published = dict[str, Any]

@@ -208,3 +208,9 @@ def test_the_audit_asks_nothing_of_rabbitmq_that_only_redis_needs(hardened_conf:
 def test_no_requirement_stands_twice_in_the_table() -> None:
     names = [row.name for row in REQUIREMENTS]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_audit_finds_a_prefix_of_queue_names(hardened_conf: Celery) -> None:
+    hardened_conf.conf.broker_transport_options["global_keyprefix"] = "mine:"
+    name = "broker_transport_options['global_keyprefix']"
+    assert [(finding.name, finding.value) for finding in audit(hardened_conf)] == [(name, "mine:")]
