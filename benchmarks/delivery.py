@@ -115,7 +115,7 @@ class Delivery:
         self._send(early)
         for i in numbers:
             self._wait(i)
-        self._begun(late)
+        self._begun(numbers)
         self._send(late)
         self.counts["signals"] += len(numbers)
         self.counts["early"] += len(early)

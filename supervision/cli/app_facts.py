@@ -49,7 +49,7 @@ def import_facts(app: Any) -> Iterator[Fact]:
             yield Fact(name, FAILED, f"{type(error).__name__}: {error}", cure)
             continue
         loaded[module] = found
-        none = f"make a Supervisor a global of {module}, or take it out of supervision_imports"
+        none = f"make a Supervisor a global of {module}; if it connects no hooks, take it out of supervision_imports"
         declares = f"declares {', '.join(sorted({each.name for each in found})) or 'no supervisor'}"
         yield fact(name, declares, none, holds=bool(found), otherwise=WARNING)
     if wanted and len(loaded) == len(wanted):

@@ -8,7 +8,7 @@ import click
 from supervision.cli.address import client, store_options
 from supervision.cli.describe import say_fields
 from supervision.cli.events import COLUMNS as EVENT_COLUMNS
-from supervision.cli.printing import age, moment, output_option, say, say_json, say_table
+from supervision.cli.printing import age, left, moment, output_option, say, say_json, say_table
 from supervision.cli.waiting_terms import known
 from supervision.cli.waits_rows import expectation
 
@@ -47,7 +47,7 @@ def _fields(seen: "WaitView", now: int) -> Iterator[tuple[str, str]]:
     yield "State", _state(seen)
     yield "Since", f"{moment(seen.since)} ({age(now - seen.since)} ago)"
     if seen.deadline:
-        yield "Until", f"{moment(seen.deadline)} ({age(seen.deadline - now)} left)"
+        yield "Until", f"{moment(seen.deadline)} ({left(seen.deadline, now, of=' left')})"
     for part in seen.parts:
         whom = f"; expects {expectation(part, now)}" if part.expects else "; expects nobody"
         yield f"Part {part.signal}", f"{part.state}{whom}"

@@ -94,6 +94,12 @@ def _waiting_facts(found: "Facts") -> Iterator[Fact]:
         "start a worker for supervision.sweeps and beat",
         holds=server.overdue_ms <= OVERDUE_LATE_MS,
     )
+    yield fact(
+        "deadlines of waits",
+        f"{server.late_waits} over, the oldest for {age(server.late_waits_ms)}",
+        "start beat and a worker for supervision.sweeps: without them no timeout is told",
+        holds=server.late_waits_ms <= OVERDUE_LATE_MS,
+    )
 
 
 def _tick_facts(found: "Facts") -> Iterator[Fact]:

@@ -204,6 +204,13 @@ def age(milliseconds: int | None) -> str:
     return f"{seconds}s" if seconds >= _TENTHS_BELOW_S else f"{max(0, milliseconds) / 1000:.1f}s"
 
 
+def left(deadline: int, now: int, of: str = "") -> str:
+    """How long until ``deadline`` (with ``of`` behind it), or since when a sweep should have told it; empty for 0."""
+    if not deadline:
+        return ""
+    return f"{age(deadline - now)}{of}" if deadline > now else f"overdue {age(now - deadline)}"
+
+
 def moment(milliseconds: int) -> str:
     """A moment of the store's clock, in UTC and without blanks, empty for 0; a person sees today's without the date."""
     if not milliseconds:

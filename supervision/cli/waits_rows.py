@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from supervision.cli.printing import TOO_OLD, Column, age, moment
+from supervision.cli.printing import TOO_OLD, Column, age, left, moment
 
 if TYPE_CHECKING:
     from supervision.client import CoordinatorView, Part, WaitView
@@ -54,7 +54,7 @@ def wait_row(seen: "WaitView", now: int) -> WaitRow:
         owner=seen.owner,
         kind=seen.kind,
         since=moment(seen.since),
-        left=age(seen.deadline - now) if seen.deadline else "",
+        left=left(seen.deadline, now),
         expects=ended or ", ".join(expectation(part, now) for part in expected),
         deadline=moment(seen.deadline),
         parts=",".join(f"{part.signal}={part.state}" for part in seen.parts),

@@ -9,6 +9,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
+from supervision.engine import resuming
 from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.errors import NotFound
 from supervision.store.outbox import KINDS, Entry
@@ -16,7 +17,7 @@ from supervision.store.outbox import KINDS, Entry
 TICK = "supervision.tick"
 COLLECT = "supervision.collect"
 ACT = "supervision.act"
-SWEEP = "supervision.sweep"
+SWEEP = resuming.SWEEP
 LOOK_ALONE = "supervision.look_alone"
 RELEASE = "supervision.release"
 REPLACE = "supervision.replace"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from celery import Celery
+from celery import Celery, current_task
 from celery.app import trace
 from celery.utils.nodenames import gethostname
 from kombu.exceptions import OperationalError
@@ -22,6 +22,7 @@ RESUMED = frozenset({WAIT, GATHER})
 """Tasks that run a second time when their wait has ended."""
 
 QUEUE = "supervision.waits"
+SWEEP = "supervision.sweep"
 
 SERIALIZER = "json"
 """Of each message of ours, whatever its app says of others: our workers read nothing else."""
@@ -70,8 +71,11 @@ class Resumer:
 
     @property
     def here(self) -> bool:
-        """Whether this process can go on with them itself."""
-        return WAIT in self._app.tasks
+        """Whether this process can go on with them itself.
+
+        Sweeps send messages: a result backend that is away would hold them up, and with them all that relies on them.
+        """
+        return WAIT in self._app.tasks and getattr(current_task, "name", "") != SWEEP
 
     def close(self) -> None:
         """Close the app's connections, for those who made it."""

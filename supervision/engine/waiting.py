@@ -21,9 +21,11 @@ import msgspec
 import structlog
 from celery import Task, current_app, states
 from celery.exceptions import Ignore, Reject
+from celery.signals import task_postrun
 
 from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
 from supervision.engine.eager import refuse_eager_run
+from supervision.engine.keeping import Keeper
 from supervision.engine.leaving import Left
 from supervision.engine.resuming import QUEUE, RESUMED, Ended, letter
 from supervision.engine.rows import named, steps, whole
@@ -37,7 +39,14 @@ WAITING = "WAITING"
 AGAIN_S = 2.0
 """Seconds until a wait that could not begin tries again; soon enough to be back in time, and no load."""
 
+_keeper = Keeper()
 _log = structlog.get_logger("supervision")
+
+
+@task_postrun.connect(dispatch_uid="supervision.waiting")
+def _ended(task_id: str, **_signal: object) -> None:
+    """A run has ended, also by what a result backend raises: who has a claim on the wait then goes on with it later."""
+    _keeper.let_go(task_id)
 
 
 class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, Celery does not
@@ -92,6 +101,7 @@ def run(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> Any
     if claim.state != "received" or claim.outcome is None or claim.stored is None:
         raise Left
     vars(task.request)["claim"] = claim
+    _keeper.keep(claim, type(task).waits())
     return _value(task, args, claim, claim.stored)
 
 

@@ -18,7 +18,8 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The server and the namespace at the moment ``at`` (store milliseconds).
 
     ``scripts`` maps a script that the server refused to its reason. ``outbox_age_ms`` and ``overdue_ms`` are how long
-    the oldest unsent message and the oldest due action have been waiting, 0 when nothing does.
+    the oldest unsent message, the oldest due action and the end of the wait that is longest over its deadline have been
+    waiting, 0 when nothing does.
     """
 
     at: int
@@ -34,6 +35,8 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     outbox_age_ms: int
     overdue: int
     overdue_ms: int
+    late_waits: int
+    late_waits_ms: int
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +67,11 @@ class Health:
             info: Any = self._client.info()
             outbox: Any = self._client.zrange(self._keys.outbox, 0, 0, withscores=True)
             due: Any = self._client.zrange(self._keys.due, 0, 0, withscores=True)
+            late: Any = self._client.zrange(self._keys.deadlines, 0, 0, withscores=True)
             waiting: Any = self._client.zcard(self._keys.outbox)
             at = self.now()
             overdue: Any = self._client.zcount(self._keys.due, "-inf", at)
+            late_waits: Any = self._client.zcount(self._keys.deadlines, "-inf", at)
         return ServerFacts(
             at=at,
             server=str(info.get("server_name", "redis")),
@@ -81,6 +86,8 @@ class Health:
             outbox_age_ms=_waiting(outbox, at),
             overdue=overdue,
             overdue_ms=_waiting(due, at),
+            late_waits=late_waits,
+            late_waits_ms=_waiting(late, at),
         )
 
     def _refused_scripts(self) -> dict[str, str]:

@@ -105,6 +105,17 @@ def fields(what: str) -> set[str]:
     return set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", paragraph[1])))
 
 
+def test_a_wait_whose_end_nobody_tells_is_overdue_and_doctor_says_why(
+    shell: Shell, store: Store, wait: Callable[..., str]
+) -> None:
+    wait("w-1")
+    store.client.zincrby(store.keys.deadlines, -10_000_000, "0#w-1")
+    assert re.search(r"overdue_\dh", shell("waits"))
+    assert re.search(r"Until: +\S+ \(overdue \dh", shell("explain", "w-1"))
+    told = shell.run(SUPERVISION, "doctor").stdout
+    assert re.search(r"failed +deadlines.of.waits +1.over.*start beat and a worker for supervision.sweeps", told), told
+
+
 @pytest.mark.usefixtures("tester")
 def test_a_wait_is_explained_with_its_parts_and_ends_with_its_events(shell: Shell, wait: Callable[..., str]) -> None:
     wait("w-1", BOTH, timeout=100)
