@@ -192,7 +192,10 @@ def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Term
             f"expects={names[0]!r}: no coordinator has this name; is it spelt as it registers, has it registered yet?"
         )
     if word == "superseded":
-        raise Superseded(f"{names[0]}: another instance of this coordinator has registered; this one is done")
+        raise Superseded(
+            f"{names[0]}: another instance of this coordinator has registered, or the store has lost this one in a "
+            "failover; this one is done, and whoever is the only one registers again"
+        )
     if word == "circle" and wait:
         ring = " waits for ".join(part.decode() for part in answer[1:])
         raise InvalidWait(f"a circle of waits: {ring}; none of them would ever send {described(wait.on)!r}")
