@@ -43,9 +43,8 @@ class Keeper:
     def _hold(self) -> None:
         never = threading.Event()
         while not never.wait(HOLD_S):
-            kept = list(self._kept.values())
             try:
-                if kept and self._waits:
+                if (kept := list(self._kept.values())) and self._waits:
                     self._waits.hold(kept)
             except Exception as error:  # noqa: BLE001 # the store is away: the next turn comes in time, or the lease ends
-                _log.warning("%d claims not held anew, trying again: %s", len(kept), error)
+                _log.warning("claims not held anew, trying again: %s", error)
