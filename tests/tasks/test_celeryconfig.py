@@ -211,6 +211,7 @@ def test_no_requirement_stands_twice_in_the_table() -> None:
 
 
 def test_the_audit_finds_a_prefix_of_queue_names(hardened_conf: Celery) -> None:
-    hardened_conf.conf.broker_transport_options["global_keyprefix"] = "mine:"
+    options = hardened_conf.conf.broker_transport_options  # every app's of this process, so it is not changed
+    hardened_conf.conf.broker_transport_options = {**options, "global_keyprefix": "mine:"}
     name = "broker_transport_options['global_keyprefix']"
     assert [(finding.name, finding.value) for finding in audit(hardened_conf)] == [(name, "mine:")]
