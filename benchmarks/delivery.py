@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from celery import Celery
 from kombu.exceptions import OperationalError
 
 from benchmarks import report
@@ -74,8 +75,7 @@ class Delivery:
 
     def __init__(self, stage: Stage, kills: float, restarts: float) -> None:
         self._stage = stage
-        self._app = stage.app()
-        self._app.conf.result_backend = "disabled://"  # the sender asks for no results, and need not outlive its lines
+        self._app = Celery("sender", broker=stage.server.url, set_as_current=False)  # it asks for no results
         self._client = Client(stage.server.url)
         self._every = {self._kill: kills, self._restart: restarts}
         self._workers: list[CeleryProcess] = [self._worker() for _ in range(WORKERS)]

@@ -109,6 +109,8 @@ def test_sigterm_hands_running_work_to_another_worker_at_once(
         second.await_ready()
         publish(app, "probe.hold", str(tmp_path), "long", "never", queue=queue)
         until(lambda: lines(tmp_path, "long"), "started")
+        # A worker that is told to end in the millisecond before it hears that a task has begun waits for that task.
+        until(lambda: any((app.control.inspect(timeout=2).active() or {}).values()), "the worker knows that it runs")
         holder = first if first.logged("received") else second
         if whole_group:
             os.killpg(holder.pid, signal.SIGTERM)
