@@ -23,12 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from benchmarks import report
-from benchmarks.herd import DOWN_S, durable
+from benchmarks.herd import durable, restart
 from benchmarks.stage import CeleryProcess, Stage, until
 from supervision.client import Client
 from supervision.engine.canvas import wait_for
@@ -190,12 +189,7 @@ class Delivery:
         self.counts["kills"] += 1
 
     def _restart(self) -> None:
-        server = psutil.Process(self._stage.server.pid)
-        server.kill()
-        psutil.wait_procs([server], timeout=30)
-        time.sleep(DOWN_S)
-        self._stage.server.start()
-        durable(self._stage)
+        restart(self._stage)
         self.counts["restarts"] += 1
 
 

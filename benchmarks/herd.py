@@ -173,12 +173,7 @@ class Herd:
 
     def restart_store(self) -> None:
         """Kill -9 of the store, which comes back with its file."""
-        server = psutil.Process(self.stage.server.pid)
-        server.kill()
-        psutil.wait_procs([server], timeout=30)
-        time.sleep(DOWN_S)
-        self.stage.server.start()
-        durable(self.stage)
+        restart(self.stage)
         self.done["restarts"] += 1
 
     def keep(self) -> None:
@@ -245,3 +240,13 @@ class Herd:
 def durable(stage: Stage) -> None:
     """What the store has answered stands, whenever it is killed: with ``everysec`` a slow disk may lose a second."""
     stage.ask().config_set("appendfsync", "always")
+
+
+def restart(stage: Stage) -> None:
+    """Kill -9 of the store, which comes back with its file after `DOWN_S`."""
+    server = psutil.Process(stage.server.pid)
+    server.kill()
+    psutil.wait_procs([server], timeout=30)
+    time.sleep(DOWN_S)
+    stage.server.start()
+    durable(stage)
