@@ -25,10 +25,11 @@ from supervision import client as blocking
 from supervision.coordination.mailboxes import LEASE_S, Message
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath
 from supervision.documents import told
+from supervision.errors import WaitEnded
 from supervision.mail_client import TAKE_POLL_S, valid_wait
 from supervision.mail_client import Mailbox as BlockingMailbox
 from supervision.participant import Coordinator as Blocking
-from supervision.store.waits import Claimed
+from supervision.store.claims import Claimed, answer
 
 _T = TypeVar("_T")
 
@@ -139,15 +140,21 @@ class Coordinator:
         """As `supervision.participant.Coordinator.waiting`."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
         course = self.blocking.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=_waker(loop, woken))
-        going_on = self.blocking.going_on(await _driven(course, woken, self.blocking.keep))
-        value, cancelled = await _whole(going_on.__enter__)
+        claim = await _driven(course, woken, self.blocking.keep)
         try:
-            _raised(cancelled)
-            yield value
-        except BaseException as error:
-            await _to_its_end(going_on.__exit__, type(error), error, error.__traceback__)
+            value = answer(claim)
+        except WaitEnded:
+            await self._told(claim, timeout)
             raise
-        await _to_its_end(going_on.__exit__, None, None, None)
+        try:
+            yield value
+        except BaseException:
+            await _to_its_end(self.blocking.failed, claim)
+            raise
+        await self._told(claim, timeout)
+
+    async def _told(self, claim: Claimed, patience: float) -> None:
+        await _driven(self.blocking.telling(claim, patience), asyncio.Event(), lambda _told: None)
 
 
 def _in_a_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -3,6 +3,7 @@
 Rules:
 - A claim lasts for its lease. Whoever holds many says after each turn what is done, and holds the rest anew, so that
   however slow a result backend or broker is, nobody else goes on with one of them meanwhile.
+- A store that is away for a moment is told again, or all of a turn would be done twice.
 - What is no longer ours by then (this process was stopped, say) is left to whoever has it.
 """
 
@@ -10,12 +11,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from supervision.repeating import patiently
 from supervision.store.waits import Claimed, Waits
 
 TURN_S = 1.0
 """Seconds for which waits are gone on with until it is said what is done, and the claims on the others are held anew:
 with the longest publication, 15 s, far below the lease of 30 s, so that a slow result backend makes nobody go on with
-them a second time. What is done in a turn that the store does not hear of is done again after the lease."""
+them a second time."""
 
 
 class Continuing(Protocol):
@@ -52,7 +54,8 @@ def in_turns(continuing: Continuing, waits: Waits, claims: Sequence[Claimed]) ->
     """Go on with all of ``claims`` here."""
     rest = list(claims)
     while rest:
-        waits.processed(continuing.go_on(_for_one_turn(rest)))
+        done = continuing.go_on(_for_one_turn(rest))
+        patiently(lambda: waits.processed(done))  # noqa: B023 # called at once
         rest = waits.hold(rest) if rest else rest
 
 

@@ -8,7 +8,7 @@ Rules:
   and comes back under the same name goes on with the wait it had, deadline included.
 - The newest instance of a name owns it. An older one gets `Superseded` from its next call, or out of its wait.
 - `wait` acknowledges when it returns; `waiting` when its ``with`` block ends well.
-- A store that is away is waited for until the wait's own time is over, then `StoreUnavailable` is raised.
+- A store that is away is waited for until the wait's own time is over, and for as long again to acknowledge.
 """
 
 import threading
@@ -18,17 +18,16 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
+import structlog
+
 from supervision.beating import Heart, this_process
 from supervision.coordinating import Coordination
 from supervision.coordination.liveness import valid_presence, valid_text
 from supervision.coordination.signals import valid_signal
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
-    ERRORS,
-    How,
     Node,
     OnDeath,
-    Outcome,
     Terms,
     brief,
     described,
@@ -38,15 +37,15 @@ from supervision.coordination.waits import (
 from supervision.errors import InvalidWait, StoreUnavailable, Superseded, WaitEnded
 from supervision.listening import SILENCE_S, Listener, driven
 from supervision.model import shown
+from supervision.repeating import AWAY_S
+from supervision.store.claims import Claimed, answer
 from supervision.store.coordinators import Beat
 from supervision.store.happened import Happened
-from supervision.store.waits import Claimed
-
-AWAY_S: Final = 0.2
-"""Seconds between two tries while the store is away."""
 
 LONGEST_SLEEP_S: Final = 60.0
 """Seconds after which a waiting thread looks for itself, whatever it has heard."""
+
+_log = structlog.get_logger("supervision")
 
 
 class Coordinator:
@@ -72,14 +71,13 @@ class Coordinator:
         self._kept: dict[str, Claimed] = {}
         valid_presence(kind, doing, progress)
         self._doing, self._moved, self._refused, self._left = doing, False, "", False
-        parent_name = valid_signal(parent, "parent: coordinator") if parent else ""
         registered = coordination.store.coordinators.register(
             self.name,
             kind=kind,
             process=this_process(),
             host=host,
             doing=doing,
-            parent=parent_name,
+            parent=valid_signal(parent, "parent: coordinator") if parent else "",
             progress_s=progress,
         )
         self.incarnation: Final = registered.incarnation
@@ -100,7 +98,7 @@ class Coordinator:
             WaitEnded: it has ended, and five instances of this coordinator that got its end have died over it.
             Superseded: another instance of this coordinator has come, or this one was declared dead.
             InvalidWait, NotFound: it could not work; nothing was registered.
-            StoreUnavailable: the store was away until the wait's time was over.
+            StoreUnavailable: the store was away for so long; whoever waits for the same next gets how it ended.
         """
         with self.waiting(on, timeout=timeout, expects=expects, on_death=on_death) as value:
             return value
@@ -116,10 +114,18 @@ class Coordinator:
     ) -> Iterator[Any]:
         """As `wait`; the signal counts as processed when the block ends well, as failed when it raises."""
         woken = threading.Event()
-        course = self.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=woken.set)
-        claim = driven(course, woken)
-        with self.going_on(claim) as value:
+        claim = driven(self.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=woken.set), woken)
+        try:
+            value = answer(claim)
+        except WaitEnded:
+            driven(self.telling(claim, timeout), woken)
+            raise
+        try:
             yield value
+        except BaseException:
+            self.failed(claim)
+            raise
+        driven(self.telling(claim, timeout), woken)
 
     def course(  # one wait
         self, on: Any, *, timeout: float, expects: str, on_death: OnDeath, wake: Callable[[], object]
@@ -156,28 +162,25 @@ class Coordinator:
         """Keep what nobody was there to take any more: whoever waits for the same next gets it."""
         self._kept[claim.id] = claim
 
-    @contextmanager
-    def going_on(self, claim: Claimed) -> Iterator[Any]:
-        """Inside, whoever claimed a wait goes on with what it answers; the store is told how that ended."""
-        state = "processed"  # also of one that ended without a value, which is told here
-        try:
-            value = self.value(claim)
-            state = "failed"
-            yield value
-            state = "processed"
-        finally:
-            self._waits.processed([(claim.id, claim.start, state)])
+    def telling(self, claim: Claimed, patience: float) -> Generator[float, None, Claimed]:
+        """That this one has gone on with ``claim``, told as steps: again while the store is away, for so long."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self._waits.processed([(claim.id, claim.start, "processed")])
+            except StoreUnavailable:
+                if self._listener.closed or time.monotonic() >= deadline:
+                    raise
+                yield AWAY_S
+            else:
+                return claim
 
-    def value(self, claim: Claimed) -> Any:
-        """What a wait that was claimed answers, or raises."""
-        outcome: Outcome | None = claim.outcome
-        if outcome is None or claim.stored is None:
-            raise InvalidWait(f"wait {claim.id} has no outcome")
-        if outcome.how in ERRORS:
-            raise ERRORS[outcome.how](outcome.why)
-        if outcome.how is How.RELEASED:
-            return outcome.value
-        return dict(outcome.payloads) if claim.stored.tree is not None else next(iter(outcome.payloads.values()))
+    def failed(self, claim: Claimed) -> None:
+        """Tell that going on with ``claim`` has failed; while the store is away whoever waits next gets it again."""
+        try:
+            self._waits.processed([(claim.id, claim.start, "failed")])
+        except StoreUnavailable as error:
+            _log.warning("failure_not_heard", wait=claim.id, error=str(error))
 
     def doing(self, text: str) -> None:
         """Say what it is at; the next heartbeat tells it."""

@@ -30,6 +30,7 @@ from supervision.engine.leaving import Left
 from supervision.engine.resuming import QUEUE, RESUMED, Ended, letter
 from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnded
+from supervision.repeating import patiently
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
 
@@ -87,7 +88,7 @@ class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, 
         ended: Ended = (claim.id, claim.start, state)
         together: list[Ended] | None = getattr(self.request, "together", None)
         if together is None:
-            type(self).waits().processed([ended])
+            patiently(lambda: type(self).waits().processed([ended]))
         else:
             together.append(ended)
 

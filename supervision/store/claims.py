@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from supervision.coordination.waits import Node, Outcome
+from supervision.coordination.waits import ERRORS, How, Node, Outcome
+from supervision.errors import InvalidWait
 from supervision.store.happened import Happened
 
 
@@ -53,6 +54,18 @@ class Claimed(msgspec.Struct, frozen=True):
     left: float = 0.0
     news: bool = False
     told_of: str = ""
+
+
+def answer(claim: Claimed) -> Any:
+    """What a wait that was claimed answers its program; raises the `WaitEnded` that says how it ended without that."""
+    outcome = claim.outcome
+    if outcome is None or claim.stored is None:
+        raise InvalidWait(f"wait {claim.id} has no outcome")
+    if outcome.how in ERRORS:
+        raise ERRORS[outcome.how](outcome.why)
+    if outcome.how is How.RELEASED:
+        return outcome.value
+    return dict(outcome.payloads) if claim.stored.tree is not None else next(iter(outcome.payloads.values()))
 
 
 def handed(answer: Iterable[Sequence[bytes]]) -> list[Claimed]:

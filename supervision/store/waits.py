@@ -15,7 +15,18 @@ from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 
-__all__ = ["LEASE_MS", "SLICE", "Claimed", "Leaf", "Stored", "Waits", "claimed", "handed", "refuse_other", "to_store"]
+__all__ = [
+    "LEASE_MS",
+    "SLICE",
+    "Claimed",
+    "Leaf",
+    "Stored",
+    "Waits",
+    "claimed",
+    "handed",
+    "refuse_other",
+    "to_store",
+]
 
 LEASE_MS = 30_000
 """How long a process that goes on with a wait is left alone before another one may: publishing takes 15 s at most."""
@@ -80,7 +91,10 @@ class Waits:
         return claim
 
     def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:
-        """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many."""
+        """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many.
+
+        It is idempotent.
+        """
         answer = self._scripts.run("processed", self._first, [part for each in ended for part in each])
         theirs = [part.decode() for part in answer]
         self._heard.tell(

@@ -13,9 +13,14 @@ from supervision.server import EmbeddedStore, find_server
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 
 
-def library() -> Path:
+FORKING, THREADED = "libfaketime.so.1", "libfaketimeMT.so.1"
+"""The second locks what the first lets threads overwrite, where one in 600 readings of a file that changes is the true
+time. A program that forks, as a worker does, could leave that lock taken in its child."""
+
+
+def library(name: str = FORKING) -> Path:
     """libfaketime, which says another time to the program that it is loaded into."""
-    found = [path for place in LIBRARIES for path in Path(place).glob("**/faketime/libfaketime.so.1")]
+    found = [path for place in LIBRARIES for path in Path(place).glob(f"**/faketime/{name}")]
     if not shutil.which("faketime") or not found:
         pytest.fail("faketime is not installed; tests marked `servers` need it: apt-get install faketime")
     return found[0]
@@ -50,10 +55,10 @@ class MovedClock:
             self.jump(step)
             each()
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, name: str = FORKING) -> dict[str, str]:
         """That of a program under this clock; as with `wrong_by`."""
         return {
-            "LD_PRELOAD": str(library()),
+            "LD_PRELOAD": str(library(name)),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -62,7 +67,7 @@ class MovedClock:
     def program(self, server: Path) -> Path:
         """A program that is ``server`` under this clock."""
         path = self._file.with_name("server")
-        exported = " ".join(f"{name}='{value}'" for name, value in self.environment().items())
+        exported = " ".join(f"{name}='{value}'" for name, value in self.environment(THREADED).items())
         path.write_text(f"#!/bin/sh\nexport {exported}\nexec '{server}' \"$@\"\n")
         path.chmod(0o700)
         return path

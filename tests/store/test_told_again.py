@@ -1,0 +1,133 @@
+"""A store that dies when something was done about a wait, and not told yet, is told again; nothing is done twice."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from supervision import SignalTimeout, aio
+from supervision.client import Client
+from supervision.continuing import in_turns
+from supervision.coordination.waits import Node, Terms
+from supervision.errors import StoreUnavailable
+from supervision.server import EmbeddedStore
+from supervision.store.store import Store
+from supervision.store.waits import Claimed
+
+AWAY_S = 1.0
+
+
+@pytest.fixture
+def server(make_store: Callable[..., EmbeddedStore]) -> EmbeddedStore:
+    return make_store()
+
+
+@contextmanager
+def away(server: EmbeddedStore) -> Iterator[None]:
+    """The store is killed inside, and is back a while after the block has ended."""
+    os.kill(server.pid, signal.SIGKILL)
+    back = threading.Timer(AWAY_S, server.start)
+    yield
+    back.start()
+
+
+def state(client: Client, wait_id: str) -> tuple[str, int]:
+    """How a wait is, and how often somebody has gone on with it."""
+    found = client._store.client.hmget(client._store.keys.wait(wait_id), "state", "started")
+    return str(found[0].decode()), int(found[1])  # type: ignore[union-attr,index] # it is the synchronous client
+
+
+def test_a_wait_ends_when_the_store_is_back_and_has_heard_that_it_has_ended(server: EmbeddedStore) -> None:
+    with Client(server.url) as client, client.coordinator("ann") as ann:
+        client.send("done", 7)
+        with ann.waiting("done", timeout=60) as value, away(server):
+            assert value == 7
+        assert state(client, "ann>done") == ("processed", 1)
+
+
+def test_one_that_timed_out_is_told_so_when_the_store_is_back(server: EmbeddedStore) -> None:
+    with Client(server.url) as client, client.coordinator("ann") as ann:
+        course = ann.course("never", timeout=0.05, expects="", on_death="fail", wake=lambda: None)
+        claim = claimed(course)
+        with away(server):
+            ann.keep(claim)  # claimed before the store died, as by a thread that is slow
+            ann._waits.hold = list  # type: ignore[method-assign] # what it answered before
+        with pytest.raises(SignalTimeout):
+            ann.wait("never", timeout=60)
+        assert state(client, "ann>never") == ("processed", 1)
+
+
+def claimed(course: Iterator[float]) -> Claimed:
+    never = threading.Event()
+    while True:
+        try:
+            never.wait(next(course))
+        except StopIteration as end:
+            claim: Claimed = end.value
+            return claim
+
+
+def test_an_asyncio_wait_ends_when_the_store_is_back_and_has_heard_that_it_has_ended(server: EmbeddedStore) -> None:
+    async def program() -> tuple[str, int]:
+        async with aio.Client(server.url) as client, client.coordinator("ann") as ann:
+            await client.send("done", 7)
+            async with ann.waiting("done", timeout=60) as value:
+                with away(server):
+                    assert value == 7
+            return state(client.blocking, "ann>done")
+
+    assert asyncio.run(program()) == ("processed", 1)
+
+
+def test_where_the_store_stays_away_whoever_waits_next_gets_the_same(server: EmbeddedStore) -> None:
+    with Client(server.url) as client, client.coordinator("ann") as ann:
+        client.send("done", 7)
+        with pytest.raises(StoreUnavailable), ann.waiting("done", timeout=0.3):
+            os.kill(server.pid, signal.SIGKILL)
+        server.start()
+        client._store.client.zadd(client._store.keys.undelivered, {"ann>done": 0})  # its lease is over
+        client._store.client.hset(client._store.keys.wait("ann>done"), "lease", 0)
+        assert ann.wait("done", timeout=60) == 7
+
+
+def test_what_goes_wrong_with_the_value_is_what_is_raised_although_the_store_is_away(server: EmbeddedStore) -> None:
+    with Client(server.url) as client:
+        ann = client.coordinator("ann")
+        client.send("done", 7)
+        with pytest.raises(ZeroDivisionError), ann.waiting("done", timeout=60) as value, away(server):
+            raise ZeroDivisionError(value)
+
+
+class Killing:
+    """Goes on with waits, and kills the store in the middle of each turn."""
+
+    here = True
+
+    def __init__(self, server: EmbeddedStore) -> None:
+        self.gone_on_with: list[str] = []
+        self._server = server
+
+    def go_on(self, claims: Iterable[Claimed]) -> list[tuple[str, int, str]]:
+        done = [(claim.id, claim.start, "processed") for claim in claims]
+        self.gone_on_with += [each for each, _, _ in done]
+        with away(self._server):
+            return done
+
+    def send(self, claims: Iterable[Claimed]) -> None:
+        raise AssertionError([claim.id for claim in claims])
+
+
+def test_a_turn_whose_end_the_store_does_not_hear_is_not_taken_again(server: EmbeddedStore) -> None:
+    with closing(Store(server.url)) as store:
+        killing = Killing(server)
+        for i in range(5):
+            store.waits.enter(f"w{i}", Terms(on=Node(signal="go"), timeout=60), mail="letter")
+        store.signals.send("go", signal_id="go", payload="1", sender="ann", ttl_ms=60_000)
+        claims = [store.waits.enter(f"w{i}", None, resumed=True) for i in range(5)]
+        in_turns(killing, store.waits, claims)
+        assert killing.gone_on_with == [f"w{i}" for i in range(5)]
+        assert store.client.zcard(store.keys.undelivered) == 0
