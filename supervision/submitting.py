@@ -8,7 +8,7 @@ import msgspec
 
 from supervision.child import RESTART_CHILD
 from supervision.coordination.signals import encoded_payload, valid_signal
-from supervision.coordination.submissions import Submission, encoded, valid_message
+from supervision.coordination.submissions import Submission, asked, encoded, valid_message
 from supervision.errors import Conflict, InvalidDeclaration, NotFound
 from supervision.mail_client import sending
 from supervision.model import Reservation
@@ -86,10 +86,10 @@ class Submitting:
             return self._act(child, what, kwargs or {}, by=by, reason=reason, request_id=key)
         name, message = valid_signal(key, "key"), valid_message(what, args, kwargs)
         queue = queue or str(message.options.get("queue") or "") or self._reaching.queue(message.task)
-        task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._store.keys.namespace}/{name}"))
-        text = encoded(message._replace(options={**message.options, "queue": queue}), task_id, queue)
-        sender = line(by, "by") if by else ""
-        found = self._submissions.submit(name, text, task=message.task, sender=sender)
+        message = message._replace(options={**message.options, "queue": queue})
+        task_id, sender = str(uuid.uuid4()), line(by, "by") if by else ""
+        text, same = encoded(message, task_id, queue), asked(message, queue)
+        found = self._submissions.submit(name, text, task=message.task, task_id=task_id, asked=same, sender=sender)
         sending(self._reaching.publish, self._store.outbox)(found.entries)
         return msgspec.structs.replace(self._submissions.get(name), repeated=found.repeated)
 

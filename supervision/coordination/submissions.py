@@ -1,12 +1,14 @@
 """Submissions: a task that is sent once for its key, however often that is asked for.
 
 Rules:
-- The key decides the task's id, so whoever knows the key finds the result, in this process or in any other one.
+- The key finds the task's id, so whoever knows the key finds the result, in this process or in any other one. The id is
+  the submission's own: under the same key a day later another task runs, which nobody takes for the first one.
 - The same key with the same task and arguments answers the first submission; with others it is refused, because one of
   the two would silently not be done.
 - A key is known for a day after it was submitted: longer than a careful caller asks again.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -60,6 +62,11 @@ def valid_message(what: object, args: Sequence[Any] = (), kwargs: Mapping[str, A
     options = {name: value for name, value in options.items() if name not in _PLACED_BY_CELERY}
     more = {**dict(what.get("kwargs") or {}), **(kwargs or {})}
     return Message(what["task"], [*args, *(what.get("args") or ())], more, options)
+
+
+def asked(message: Message, queue: str) -> str:
+    """The same for the same request, whoever makes it: what two submissions under one key are compared by."""
+    return hashlib.sha256(encoded(message, "", queue).encode()).hexdigest()
 
 
 def encoded(message: Message, task_id: str, queue: str) -> str:

@@ -1,6 +1,6 @@
 """Submissions as stored: what was asked for under a key, and the message to send, written by one script."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,9 +30,12 @@ class Submissions:
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
-    def submit(self, key: str, message: str, *, task: str, sender: str) -> Submitted:
-        """Write the message down, once; `Conflict` if another one stands under ``key``."""
-        outcome, *rest = self._scripts.run("submit", self._first, [key, message, task, sender, KEEP_MS])
+    def submit(  # noqa: PLR0913 # one submission; all but its key and message are named
+        self, key: str, message: str, *, task: str, task_id: str, asked: str, sender: str
+    ) -> Submitted:
+        """Write the message down, once; `Conflict` if another one than ``asked`` stands under ``key``."""
+        arguments = [key, message, task, sender, KEEP_MS, task_id, asked]
+        outcome, *rest = self._scripts.run("submit", self._first, arguments)
         if outcome == b"other":
             found, by, at = (part.decode() for part in rest)
             raise Conflict(
@@ -43,21 +46,21 @@ class Submissions:
 
     def get(self, key: str) -> Submission:
         """What was submitted under ``key``; `NotFound` if nothing was, or a day has passed."""
-        pipeline = self._scripts.client.pipeline(transaction=True)
-        pipeline.hmget(self._keys.submitted(key), "message", "sender", "at")
-        pipeline.hexists(self._keys.entries, entry_id(key))
         with translated("submission"):
-            (message, sender, at), unsent = pipeline.execute()
+            found: Any = self._scripts.client.hmget(self._keys.submitted(key), "message", "sender", "at")
+        message, sender, at = found
         if message is None:
             raise NotFound(f"nothing was submitted under {key!r}, or that was more than a day ago")
         task, task_id = _read(message)
+        with translated("submission"):
+            unsent = self._scripts.client.hexists(self._keys.entries, entry_id(task_id))
         state = "queued" if unsent else "sent"
         return Submission(key=key, task=task, task_id=task_id, sender=sender.decode(), at=int(at), state=state)
 
 
-def entry_id(key: str) -> str:
-    """Which message of the outbox is a submission's."""
-    return f"task:{key}"
+def entry_id(task_id: str) -> str:
+    """Which message of the outbox is a submission's: of two under one key, days apart, each has its own."""
+    return f"task:{task_id}"
 
 
 def _read(message: bytes) -> tuple[str, str]:

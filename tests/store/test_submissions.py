@@ -1,6 +1,7 @@
 """Tasks and actions that are submitted by key: what stands under one, and what is refused."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -62,7 +63,23 @@ def test_something_else_under_the_same_key_is_refused(client: Client, store: Sto
     assert len(messages(store)) == 1
 
 
-def test_a_key_decides_the_id_in_its_namespace(client: Client, server: EmbeddedStore, namespace: str) -> None:
+def test_a_day_later_it_is_another_task_and_takes_nothing_from_the_first(client: Client, store: Store) -> None:
+    first = client.submit("shop.pay", [7], key="a")
+    store.client.delete(store.keys.submitted("a"))  # as its expiry does; the first message has not been sent yet
+    second = client.submit("shop.pay", [7], key="a")
+    assert (second.repeated, second.state) == (False, "queued")
+    assert {options["task_id"] for *_, options in messages(store)} == {first.task_id, second.task_id}
+
+
+def test_of_those_who_submit_at_once_one_is_the_first_and_its_task_is_everybodys(client: Client, store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: client.submit("shop.pay", [7], key="a"), range(16)))
+    assert (len({each.task_id for each in found}), [each.repeated for each in found].count(False)) == (1, 1)
+    ((*_, options),) = messages(store)
+    assert options["task_id"] == found[0].task_id
+
+
+def test_a_key_is_of_its_namespace(client: Client, server: EmbeddedStore, namespace: str) -> None:
     one, two = (client.submit("shop.pay", key=key).task_id for key in ("a", "b"))
     with Client(server.url, namespace=f"{namespace}-2", broker=NOWHERE) as other:
         assert len({one, two, other.submit("shop.pay", key="a").task_id}) == 3

@@ -44,7 +44,7 @@ def test_no_moment_is_none() -> None:
     assert valid_message({"task": "t", "options": {"countdown": None, "expires": None}}).task == "t"
 
 
-def test_it_is_written_down_under_the_id_of_its_key_and_with_its_queue() -> None:
+def test_it_is_written_down_under_its_id_and_with_its_queue() -> None:
     message = valid_message(PAY)
     stored = msgspec.json.decode(encoded(message, "key-1", "celery"))
     assert stored == ["shop.pay", [17], {"to": "ann"}, {"queue": "shop", "task_id": "key-1"}]
