@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from supervision.errors import StoreUnavailable
-from supervision.store.coordinators import Beat, Coordinators
+from supervision.store.coordinators import LOST, Beat, Coordinators
 
 RETRY_S: Final = 0.5
 """Seconds until the next try when the store did not answer."""
@@ -27,14 +27,16 @@ class Heart:
     def __init__(self, coordinators: Coordinators, every: float) -> None:
         self._coordinators = coordinators
         self._every = every
-        self._alive: dict[str, tuple[Callable[[], Beat], Callable[[str], None]]] = {}
+        self._alive: dict[str, tuple[Callable[[], Beat], Callable[[str], object]]] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self, name: str, beat: Callable[[], Beat], refused: Callable[[str], None], *, every: float = 0.0) -> None:
-        """Beat for ``name``; ``refused`` is called with the reason when it may not go on.
+    def begin(
+        self, name: str, beat: Callable[[], Beat], refused: Callable[[str], object], *, every: float = 0.0
+    ) -> None:
+        """Beat for ``name``; ``refused`` is called with the reason when it may not go on as it is.
 
         ``every`` is how often those who judge want it, which may be more often than this process is configured with.
         """
@@ -80,7 +82,8 @@ class Heart:
             alive = dict(self._alive)
         for name, why in self._coordinators.beat([beat() for beat, _ in alive.values()]).items():
             beat, refused = alive[name]
-            self.end(name, beat)
+            if why != LOST:
+                self.end(name, beat)
             refused(why)
 
 

@@ -59,6 +59,10 @@ class Superseded(Conflict):
     """The caller's epoch, fence or incarnation is old; its write was refused."""
 
 
+class Lost(SupervisionError):
+    """The store has lost what was written for this instance of a coordinator, in a failover; it registers again."""
+
+
 class SignalAlreadySent(Conflict):
     """Another signal stands under that name; a signal happens once, so repeated rounds put the round into the name."""
 

@@ -20,10 +20,8 @@ from typing import Any, Final, Self
 
 import structlog
 
-from supervision.beating import Heart, this_process
+from supervision.beating import Heart
 from supervision.coordinating import Coordination
-from supervision.coordination.liveness import valid_presence, valid_text
-from supervision.coordination.signals import valid_signal
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
     Node,
@@ -34,12 +32,13 @@ from supervision.coordination.waits import (
     terms,
     valid_terms,
 )
-from supervision.errors import InvalidWait, StoreUnavailable, Superseded, WaitEnded
+from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, WaitEnded
 from supervision.listening import SILENCE_S, Listener, driven
 from supervision.model import shown
+from supervision.presence import Presence
 from supervision.repeating import AWAY_S
 from supervision.store.claims import Claimed, answer
-from supervision.store.coordinators import Beat
+from supervision.store.coordinators import LOST
 from supervision.store.happened import Happened
 
 LONGEST_SLEEP_S: Final = 60.0
@@ -51,37 +50,19 @@ _log = structlog.get_logger("supervision")
 class Coordinator:
     """One live participant; made by `Client.coordinator`, registered when it is made."""
 
-    def __init__(  # noqa: PLR0913 # what it is made of, all named
-        self,
-        name: str,
-        *,
-        coordination: Coordination,
-        listener: Listener,
-        heart: Heart,
-        host: str,
-        kind: str = "process",
-        doing: str = "",
-        parent: str = "",
-        progress: float = 0.0,
+    def __init__(
+        self, name: str, *, coordination: Coordination, listener: Listener, heart: Heart, host: str, **said: Any
     ) -> None:
-        self.name: Final = valid_signal(name, "coordinator")
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
         self._waiting: set[str] = set()
         self._kept: dict[str, Claimed] = {}
-        valid_presence(kind, doing, progress)
-        self._doing, self._moved, self._refused, self._left = doing, False, "", False
-        registered = coordination.store.coordinators.register(
-            self.name,
-            kind=kind,
-            process=this_process(),
-            host=host,
-            doing=doing,
-            parent=valid_signal(parent, "parent: coordinator") if parent else "",
-            progress_s=progress,
-        )
-        self.incarnation: Final = registered.incarnation
-        heart.begin(self.name, self._beat, self._refuse, every=registered.every)
+        self._refused, self._left = "", False
+        self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
+        self.name: Final = presence.name
+        self.incarnation: Final = presence.incarnation
+        self.doing, self.progress = presence.doing, presence.progress
+        heart.begin(self.name, presence.beat, self._refuse, every=presence.every)
 
     def wait(
         self,
@@ -182,14 +163,6 @@ class Coordinator:
         except StoreUnavailable as error:
             _log.warning("failure_not_heard", wait=claim.id, error=str(error))
 
-    def doing(self, text: str) -> None:
-        """Say what it is at; the next heartbeat tells it."""
-        self._doing = valid_text(text, "doing")
-
-    def progress(self) -> None:
-        """Say that it moves, for one that was made with ``progress``; the next heartbeat tells it."""
-        self._moved = True
-
     def complete(self) -> None:
         """Say that it is done; it beats no longer."""
         self._leave(failed=False, why="")
@@ -226,25 +199,30 @@ class Coordinator:
             del self._kept[wait_id]
             if held:
                 return kept
-        claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+        try:
+            claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+        except Lost:
+            self._refuse(LOST)
+            return self._enter(wait_id, wait)
         if claim.state == "dead_letter":
             again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
             raise WaitEnded(f"{self.name}: its wait has ended, and whoever got that never ended well; {again}")
         return claim
 
-    def _beat(self) -> Beat:
-        moved, self._moved = self._moved, False
-        return Beat(self.name, self.incarnation, self._doing, moved)
-
     def _refuse(self, why: str) -> None:
+        if why == LOST:
+            if self._presence.come_back():
+                return
+            why = "another instance has registered"
+            self._heart.end(self.name, self._presence.beat)
         if not self._left:  # a beat that was on its way when this one left is refused, too
             self._coordination.store.heard.tell(Happened("coordinator", self.name, "", "superseded", why))
         self._refused = why
         self._listener.call_all()
 
     def _leave(self, *, failed: bool, why: str) -> None:
-        self._heart.end(self.name, self._beat)
+        self._heart.end(self.name, self._presence.beat)
         if not self._left:
             self._left = True
-            self._coordination.store.coordinators.leave(self.name, self.incarnation, failed=failed, why=why)
+            self._presence.leave(failed=failed, why=why)
             self._coordination.mourn()

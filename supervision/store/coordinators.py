@@ -7,7 +7,7 @@ import msgspec
 
 from supervision.coordination.liveness import JUDGEMENTS, Patience
 from supervision.documents import clipped
-from supervision.errors import NotFound
+from supervision.errors import Lost, NotFound
 from supervision.store.claims import news, told_to_parent
 from supervision.store.connection import translated
 from supervision.store.happened import Happened, Heard
@@ -23,6 +23,10 @@ MOST_JUDGED = 100
 
 MOST_BURIED = 200
 """Coordinators of a process that one script declares dead: each takes some 20 µs of the store."""
+
+
+LOST = "lost"
+"""Why an instance may not go on that registers again: the store has lost it in a failover."""
 
 
 class Beat(NamedTuple):
@@ -73,16 +77,30 @@ class Coordinators:
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
     def register(  # noqa: PLR0913 # one coordinator; all but its id are named
-        self, name: str, *, kind: str, process: str, host: str, doing: str = "", parent: str = "", progress_s: float = 0
+        self,
+        name: str,
+        *,
+        kind: str,
+        process: str,
+        host: str,
+        doing: str = "",
+        parent: str = "",
+        progress_s: float = 0,
+        again: int = 0,
     ) -> "Registered":
-        """Come under that name, which supersedes whoever had it."""
-        arguments = [name, kind, process, host, clipped(doing), parent, round(progress_s * 1000)]
+        """Come under that name, which supersedes whoever had it.
+
+        With ``again``, the incarnation of an instance that the store has lost, that one comes back, unless another one
+        has come meanwhile: the answer is whoever has the name now.
+        """
+        arguments = [name, kind, process, host, clipped(doing), parent, round(progress_s * 1000), again or ""]
         incarnation, before, every = self._scripts.run("register", self._first, arguments)
-        self._heard.tell(Happened("coordinator", name, before.decode(), "registered", kind, process))
+        if again in (0, int(incarnation)):
+            self._heard.tell(Happened("coordinator", name, before.decode(), "registered", kind, process))
         return Registered(int(incarnation), int(every) / 1000 if every else 0.0)
 
     def beat(self, beats: Sequence[Beat]) -> dict[str, str]:
-        """Say that these live; answers those that may not go on, and why."""
+        """Say that these live; answers those that may not go on, and why, which may be `LOST`."""
         refused: dict[str, str] = {}
         for i in range(0, len(beats), MOST_BEATS):
             some = [
@@ -94,9 +112,15 @@ class Coordinators:
         return refused
 
     def leave(self, name: str, incarnation: int, *, failed: bool = False, why: str = "") -> bool:
-        """Say that this one is complete, or has failed; answers whether it had not ended before."""
+        """Say that this one is complete, or has failed; answers whether it had not ended before.
+
+        Raises:
+            Lost: the store does not know this instance any more.
+        """
         state = "failed" if failed else "complete"
         ended = self._scripts.run("leave", self._first, [name, incarnation, state, clipped(why)])
+        if ended == [b"lost"]:
+            raise Lost(name)
         if ended:
             self._heard.tell(Happened("coordinator", name, "", state, why, expected=ended[0] == b"1"))
         return bool(ended)

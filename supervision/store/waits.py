@@ -7,7 +7,7 @@ import msgspec
 
 from supervision.coordination.waits import MAX_TIMEOUT_S, Terms, described, tree
 from supervision.documents import clipped
-from supervision.errors import InvalidWait, NotFound, Superseded
+from supervision.errors import InvalidWait, Lost, NotFound, Superseded
 from supervision.model import shown
 from supervision.store.claims import Claimed, Leaf, Stored, claimed, handed, news, told_to_parent
 from supervision.store.connection import translated
@@ -66,6 +66,7 @@ class Waits:
             NotFound: nobody expected is known by that name.
             InvalidWait: it closes a circle of waits, or the task's id is that of a wait for something else.
             Superseded: another instance of the same coordinator has come since ``incarnation``.
+            Lost: the store has lost that instance in a failover; it registers again, and comes again.
         """
         stored = to_store(terms) if terms else None
         answer = self._scripts.run(
@@ -206,10 +207,9 @@ def _refuse(word: str, names: Sequence[str], answer: Sequence[bytes], wait: Term
             f"expects={names[0]!r}: no coordinator has this name; is it spelt as it registers, has it registered yet?"
         )
     if word == "superseded":
-        raise Superseded(
-            f"{names[0]}: another instance of this coordinator has registered, or the store has lost this one in a "
-            "failover; this one is done, and whoever is the only one registers again"
-        )
+        raise Superseded(f"{names[0]}: another instance of this coordinator has registered; this one is done")
+    if word == "lost":
+        raise Lost(names[0])
     if word == "circle" and wait:
         ring = " waits for ".join(part.decode() for part in answer[1:])
         raise InvalidWait(f"a circle of waits: {ring}; none of them would ever send {described(wait.on)!r}")

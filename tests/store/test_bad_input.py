@@ -205,7 +205,7 @@ BLOCKING: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
 
 def test_a_program_that_asks_for_what_cannot_be_blocks_nowhere(client: Client, world: Store) -> None:
     bob = client.coordinator("bob")
-    client._heart.end("bob", bob._beat)  # its heartbeats would be changes of their own
+    client._heart.end("bob", bob._presence.beat)  # its heartbeats would be changes of their own
     before = everything(world)
     for asked, error, words in BLOCKING:
         with pytest.raises(error) as refused:

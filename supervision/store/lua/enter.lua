@@ -1,11 +1,10 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded, name...} | {other, what it is for, state} | {gone|unstaged}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded|lost, name...} | {other, what it is for, state} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
 
-if ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation') ~= ARGV[6] then
-  return {'superseded', terms.owner}
-end
+local newest = ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation')
+if ARGV[6] ~= '' and newest ~= ARGV[6] then return {lost(newest, ARGV[6]) and 'lost' or 'superseded', terms.owner} end
 local function still_waiting(began)
   return {'waiting', text(tonumber(redis.call('ZSCORE', deadlines, member(0, id))) - now), began, began and told_of}
 end

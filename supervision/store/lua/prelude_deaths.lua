@@ -13,6 +13,9 @@ local function stands_as(id, state)
   end
 end
 
+-- Whether a failover has taken the record of instance `mine`, or all that was newer than an older instance's.
+local function lost(known, mine) return not known or (tonumber(known) or math.huge) < tonumber(mine) end
+
 -- Those who expect it are told by `mourn`, in slices: there may be many. Answers whether there are any.
 local function leave_behind(id)
   local expecting, mourners = key('expecting', id), key('mourners', id)
