@@ -102,7 +102,12 @@ def _found(ctx: click.Context) -> Address:
     if store is not None:
         # For the Celery configuration, too, which is read below: it makes broker and results of this address.
         os.environ[VARIABLE] = store
-    read = settings.read(configuration(ctx), conf_name=conf_name(ctx))
+    try:
+        read = settings.read(configuration(ctx), conf_name=conf_name(ctx))
+    except InvalidDeclaration as error:
+        if "store" in given and str(error).startswith(VARIABLE):  # which has it from there, see above
+            raise InvalidDeclaration(str(error).replace(VARIABLE, "--store", 1)) from error
+        raise
     remember(read.store_url)
     # A demo's processes ignore what their surroundings say about the namespace.
     default = (DEFAULT_NAMESPACE, origin) if origin == FROM_DEMO and store else None

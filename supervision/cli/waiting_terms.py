@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from supervision.cli.exits import CONDITION_FAILED, NOT_FOUND, UNREACHABLE, USAGE, Refusal
 from supervision.errors import InvalidDocument, InvalidWait, NotFound, SignalAlreadySent, StoreUnavailable
+
+LONGEST_SHOWN: Final = 80
+"""Characters of what was given that a refusal quotes."""
 
 
 def payload(text: str, command: str) -> Any:
@@ -17,7 +20,10 @@ def payload(text: str, command: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise Refusal(f"{text[:80]!r} is not JSON: {error}", USAGE, f"{command} '{{\"ok\": true}}'") from error
+        plain = text.replace(" ", "").isalnum() and len(text) <= LONGEST_SHOWN  # which is JSON in quotes
+        example = f'"{text}"' if plain else '{"ok": true}'
+        said = f"{text[:LONGEST_SHOWN]!r} is not JSON: {error}"
+        raise Refusal(said, USAGE, f"{command} '{example}'") from error
 
 
 @contextmanager

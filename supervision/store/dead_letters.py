@@ -20,6 +20,8 @@ MAIL: Final = "mail"
 
 MOST_LISTED: Final = 1000
 
+_OFTEN: Final = "what follows it was started too often and never ended"
+
 
 class GivenUp(msgspec.Struct, frozen=True):
     """One of them: what kind of thing it is ``of``, what it is ``about``, why it was given up and when (store ms)."""
@@ -67,7 +69,7 @@ class DeadLetters:
                 at=given_up[view.id],
                 about=view.on,
                 owner=view.owner,
-                why=f"what follows it was started too often and never ended; it was {view.how}: {view.why}",
+                why=view.why if view.kind == "damaged" or not view.how else f"{_OFTEN}; it was {view.how}: {view.why}",
             )
             for view in self._waits.some(list(given_up))
         ]

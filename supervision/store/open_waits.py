@@ -1,11 +1,12 @@
 """Waits as people see them: read only, from the registry of those that are open, or one by its id."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from supervision.coordination.waits import described
+from supervision.documents import told
 from supervision.errors import NotFound
 from supervision.model import shown
 from supervision.store.claims import Leaf, Stored, node
@@ -32,7 +33,7 @@ class WaitView(msgspec.Struct, frozen=True):
     """One wait. Times in store milliseconds: ``since``, ``deadline`` (0 when it has ended), ``ended`` (0 while open).
 
     ``state`` is waiting, ended (nobody has gone on with it yet), received, processed or dead_letter; ``how`` and
-    ``why`` it ended. ``kind`` is task (the id is Celery's) or process.
+    ``why`` it ended. ``kind`` is task (the id is Celery's), process, or damaged: a record that nobody can read.
     """
 
     id: str
@@ -88,16 +89,15 @@ class OpenWaits:
             pipeline.hgetall(self._keys.wait(wait_id))
             pipeline.zscore(self._keys.deadlines, _MEMBER.format(wait_id))
         with translated("waits"):
-            answers = pipeline.execute() if ids else []
-        pairs = zip(answers[::2], answers[1::2], strict=True)
-        known = [(wait_id, _plain(fields), deadline) for wait_id, (fields, deadline) in zip(ids, pairs, strict=True)]
-        there = [(wait_id, fields, deadline) for wait_id, fields, deadline in known if fields]
-        seen = self._expected(fields for _, fields, _ in there)
-        return [_view(wait_id, fields, int(deadline or 0), seen) for wait_id, fields, deadline in there]
+            answers = [_readable(answer) for answer in pipeline.execute(raise_on_error=False)] if ids else []
+        found = [_record(*each) for each in zip(ids, answers[::2], answers[1::2], strict=True)]
+        there = [record for record in found if record]
+        seen = self._expected(leaf for record in there if record.terms for leaf in record.terms.leaves)
+        return [_view(record, seen) for record in there]
 
-    def _expected(self, all_fields: Any) -> Mapping[str, tuple[str, int]]:
-        """State and last heartbeat of everybody whom some of these waits expect."""
-        names = sorted({leaf.expects for fields in all_fields for leaf in _stored(fields).leaves if leaf.expects})
+    def _expected(self, leaves: Iterable[Leaf]) -> Mapping[str, tuple[str, int]]:
+        """State and last heartbeat of everybody whom some of these leaves expect."""
+        names = sorted({leaf.expects for leaf in leaves if leaf.expects})
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
             pipeline.hget(self._keys.coordinator(name), "state")
@@ -110,32 +110,61 @@ class OpenWaits:
         }
 
 
-def _plain(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in fields.items()}
+class _Record(NamedTuple):
+    """A wait as it is stored; one that somebody has damaged has no terms, and ``wrong`` says why."""
+
+    id: str
+    fields: Mapping[str, str]
+    deadline: int
+    terms: Stored | None
+    wrong: str = ""
 
 
-def _stored(fields: Mapping[str, str]) -> Stored:
-    return msgspec.json.decode(fields["what"], type=Stored)
+def _readable(answer: Any) -> Any:
+    """``answer``, also where a record is of another type; raises what else a server says."""
+    if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
+        raise answer
+    return answer
 
 
-def _view(wait_id: str, fields: Mapping[str, str], deadline: int, seen: Mapping[str, tuple[str, int]]) -> WaitView:
-    stored = _stored(fields)
-    whole = "came" if fields.get("how") == "signalled" and stored.tree is None else "open"
-    told = {
-        name: fields[name] for name in ("state", "since", "how", "why", "ended", "sent", "started") if name in fields
-    }
+def _record(wait_id: str, answer: Any, deadline: float | None) -> _Record | None:
+    if isinstance(answer, Exception):
+        return _Record(wait_id, {}, 0, None, str(answer))
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in answer.items()}
+    if not fields:
+        return None
+    try:
+        return _Record(wait_id, fields, int(deadline or 0), msgspec.json.decode(fields["what"], type=Stored))
+    except (KeyError, msgspec.MsgspecError) as error:
+        return _Record(wait_id, fields, int(deadline or 0), None, told(error))
+
+
+def _view(record: _Record, seen: Mapping[str, tuple[str, int]]) -> WaitView:
+    if record.terms is not None:
+        try:
+            return _view_of(record, record.terms, seen)
+        except msgspec.ValidationError as error:
+            record = record._replace(wrong=told(error))
+    why = record.fields.get("why") or f"its record is damaged: {record.wrong}"
+    state = record.fields.get("state", "dead_letter")
+    return WaitView(record.id, "damaged", "", (), "", state, 0, record.deadline, "", why=why)
+
+
+def _view_of(record: _Record, terms: Stored, seen: Mapping[str, tuple[str, int]]) -> WaitView:
+    fields = record.fields
+    whole = "came" if fields.get("how") == "signalled" and terms.tree is None else "open"
+    stood = ("state", "since", "how", "why", "ended", "sent", "started")
+    parts = [_part(leaf, fields.get(f"leaf:{i}", ""), whole, seen) for i, leaf in enumerate(terms.leaves, 1)]
     return msgspec.convert(
         {
-            **told,
-            "id": wait_id,
+            **{name: fields[name] for name in stood if name in fields},
+            "id": record.id,
             "kind": "process" if "channel" in fields else "task",
-            "on": described(node(stored)) if stored.leaves else stored.told,
-            "parts": tuple(
-                _part(leaf, fields.get(f"leaf:{i}", ""), whole, seen) for i, leaf in enumerate(stored.leaves, 1)
-            ),
-            "owner": stored.owner or "",
-            "deadline": deadline,
-            "on_death": stored.on_death,
+            "on": described(node(terms)) if terms.leaves else terms.told,
+            "parts": tuple(parts),
+            "owner": terms.owner or "",
+            "deadline": record.deadline,
+            "on_death": terms.on_death,
         },
         WaitView,
         strict=False,

@@ -136,8 +136,15 @@ class Waits:
         return self._handed(answer[1:])
 
     def retry(self, wait_id: str, *, why: str, by: str, claim: bool = False) -> list[Claimed]:
-        """Make a wait deliverable again that was given up; `NotFound` if it is no dead letter."""
+        """Make a wait deliverable again that was given up.
+
+        Raises:
+            NotFound: it is no dead letter.
+            InvalidWait: it was given up because its record is damaged, which no retry mends.
+        """
         answer = self._scripts.run("retry", self._first, [wait_id, clipped(why), by, LEASE_MS if claim else 0])
+        if answer[0] == b"damaged":
+            raise InvalidWait(f"wait {wait_id!r} cannot go on, {answer[1].decode()}; begin it anew, under another id")
         if answer[0] == b"other":
             raise NotFound(f"wait {wait_id!r} is no dead letter: it is {answer[1].decode()}")
         if answer[0] != b"again":

@@ -222,6 +222,7 @@ COMMANDS: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
     (("signal", "x" * 201, "1"), 2, ("of 201 characters", A_NAME)),
     (("signal", "a\x1b[31m", "1"), 2, ("'a\\x1b[31m'", A_NAME)),
     (("signal", "new", "{broken"), 2, ("'{broken' is not JSON", "Try: supervision signal new")),
+    (("signal", "new", "ready"), 2, ("'ready' is not JSON", "Try: supervision signal new '\"ready\"'")),
     (("signal", "new", "NaN"), 2, ("'NaN' is not JSON",)),
     (("signal", "new", f'"{"x" * 100_000}' + "x" * 163_000 + '"'), 2, ("263,002 bytes", "262,144 are allowed")),
     (("signal", "new", "1", "--ttl", "0"), 2, ("ttl=0", "needs seconds above 0")),

@@ -8,7 +8,7 @@ from lamps import ask, now
 
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
-from supervision.errors import StoreUnavailable
+from supervision.errors import InvalidWait, StoreUnavailable
 from supervision.store.coordinators import Beat
 from supervision.store.store import Store
 
@@ -123,6 +123,20 @@ def test_a_process_learns_that_its_wait_was_damaged(store: Store) -> None:
     ask(store).zadd(store.keys.deadlines, {"0#w0": 1})
     store.waits.expire(claim=False)
     assert store.waits.enter("w0", wait, **said).state == "dead_letter"
+
+
+@pytest.mark.parametrize("damage", [wrong_type, without_terms, junk_terms, without_beginning])
+def test_people_see_a_damaged_wait_and_that_no_retry_mends_it(store: Store, damage: Damage) -> None:
+    expired(store)
+    damage(store, store.keys.wait("w0"))
+    assert {each.id for each in store.open_waits.all()} >= set(OTHERS)  # nobody has come by it yet
+    assert store.open_waits.get("w0").kind == "damaged"
+    expire(store)
+    (letter,) = store.dead_letters.all()
+    assert (letter.id, letter.why.partition(": ")[0]) == ("wait:w0", "its record is damaged")
+    assert store.open_waits.get("w0").state == "dead_letter"
+    with pytest.raises(InvalidWait, match="its record is damaged: .*under another id"):
+        store.waits.retry("w0", why="mended", by="ann")
 
 
 @pytest.mark.parametrize("damage", [wrong_type, junk_terms])

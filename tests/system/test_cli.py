@@ -673,6 +673,12 @@ def test_a_setting_that_is_wrong_is_not_to_be_looked_up_by_what_needs_it(tmp_pat
     assert refusal.endswith("Try: env | grep SUPERVISION_\n")
 
 
+def test_a_wrong_address_is_looked_for_where_it_was_said(tmp_path: Path) -> None:
+    assert "Error: --store is 'foo://x'" in Shell(tmp_path)("--store", "foo://x", "waits", status=2)
+    refusal = Shell(tmp_path, SUPERVISION_STORE_URL="foo://x")("waits", status=2)
+    assert "Error: SUPERVISION_STORE_URL is 'foo://x'" in refusal
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -10,7 +10,9 @@ function set_aside.wait(id, why)
   for _, index in ipairs({open, undelivered, key('gathers')}) do redis.call('ZREM', index, id) end
   redis.call('ZREM', deadlines, member(0, id))
   redis.call('ZADD', ended, text(now), id)
-  redis.pcall('HSET', key('wait', id), 'state', 'dead_letter', 'why', why) -- so that a process that waits is told
+  redis.call('ZADD', key('dead_letters'), text(now), 'wait:' .. id)
+  -- So that a process that waits is told, and nobody retries it.
+  redis.pcall('HSET', key('wait', id), 'state', 'dead_letter', 'damaged', '1', 'why', why)
 end
 
 function set_aside.signal(id) redis.call('ZREM', key('signals'), id) end
