@@ -135,7 +135,7 @@ def test_people_see_a_damaged_wait_and_that_no_retry_mends_it(store: Store, dama
     (letter,) = store.dead_letters.all()
     assert (letter.id, letter.why.partition(": ")[0]) == ("wait:w0", "its record is damaged")
     assert store.open_waits.get("w0").state == "dead_letter"
-    with pytest.raises(InvalidWait, match="its record is damaged: .*under another id"):
+    with pytest.raises(InvalidWait, match=r"its record is damaged: .*under another id"):
         store.waits.retry("w0", why="mended", by="ann")
 
 
