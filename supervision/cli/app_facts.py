@@ -1,6 +1,6 @@
 """The facts about a Celery app that `supervision doctor` judges: its settings, its broker, who consumes its queues."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -93,6 +93,18 @@ def _queue_facts(app: Any) -> Iterator[Fact]:
         consumers = consumed.count(name)
         cure = f"celery -A {app.main or 'APP'} worker -Q {name}"
         yield fact(f"queue {name}", _workers(consumers), cure, holds=consumers > 0)
+    yield from _hook_facts(app, consumed)
+
+
+def _hook_facts(app: Any, consumed: Sequence[str]) -> Iterator[Fact]:
+    """Whether somebody serves the queue that the task of each configured hook is sent to."""
+    for hook, signature in settings.read(app.conf).hooks.items():
+        options = signature.get("options") or {}
+        routed = options.get("queue") or app.amqp.router.route(dict(options), signature["task"]).get("queue")
+        queue = str(getattr(routed, "name", routed) or app.conf.task_default_queue)
+        consumers = consumed.count(queue)
+        cure = f"start a worker of {signature['task']} with -Q {queue}, or name its queue in supervision_hooks"
+        yield fact(f"hook {hook}", f"{signature['task']} on {queue}: {_workers(consumers)}", cure, holds=consumers > 0)
 
 
 def _workers(count: int) -> str:

@@ -795,6 +795,11 @@ def test_doctor_is_content_with_a_system_that_runs(make_store: Callable[..., Emb
         )
         done = shell.run(CELERY, "-A", "tasks", "supervision", "doctor")
         assert done.returncode == 0, done
+        shell.environment["SUPERVISION_HOOKS"] = (
+            '{"escalated": {"task": "page", "options": {"queue": "nobody"}}, "coordinator_died": "supervision.sweep"}'
+        )
+        found = states(shell, 1)
+        assert (found["hook escalated"], found["hook coordinator_died"]) == ("failed", "ok")
 
 
 def test_doctor_finds_another_package_of_the_same_name(shell: Shell) -> None:
