@@ -24,7 +24,6 @@ from typing import Any, Self, TypeVar
 from supervision import client as blocking
 from supervision.coordination.mailboxes import LEASE_S, Message
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath
-from supervision.documents import told
 from supervision.errors import WaitEnded
 from supervision.mail_client import TAKE_POLL_S, valid_wait
 from supervision.mail_client import Mailbox as BlockingMailbox
@@ -81,16 +80,26 @@ class Mailbox:
 
     def __init__(self, made: BlockingMailbox) -> None:
         self.blocking, self.name = made, made.name
+        self._kept: tuple[list[Message], float] = [], 0.0
 
     def __getattr__(self, name: str) -> Any:
         """The method ``name`` of the other mailbox, run in a thread; what it answers has to be awaited."""
         return _in_a_thread(getattr(self.blocking, name))
 
     async def take(self, n: int = 1, *, lease: float = LEASE_S, wait: float = 0.0) -> list[Message]:
-        """As the other one's; who waits for a message holds no thread."""
+        """As the other one's; who waits for a message holds no thread.
+
+        What came when this was cancelled is the next call's, as long as half of its lease is left.
+        """
         deadline = time.monotonic() + valid_wait(wait)
         while True:
-            messages = await asyncio.to_thread(self.blocking.take, n, lease=lease)
+            (kept, until), self._kept = self._kept, ([], 0.0)
+            if 0 < len(kept) <= n and time.monotonic() < until:
+                return kept
+            messages, cancelled = await _whole(self.blocking.take, n, lease=lease)
+            if cancelled:
+                self._kept = messages, time.monotonic() + lease / 2
+            _raised(cancelled)
             left = deadline - time.monotonic()
             if messages or left <= 0:
                 return messages
@@ -103,7 +112,7 @@ class Mailbox:
         try:
             yield messages
         except BaseException as error:
-            await asyncio.to_thread(self.blocking.failed, *messages, reason=told(error))
+            await asyncio.to_thread(self.blocking.raised, messages, error)
             raise
         await asyncio.to_thread(self.blocking.done, *messages)
 

@@ -13,9 +13,11 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+import structlog
 
 from supervision.coordination.mailboxes import (
     HANDLER_TIMEOUT_S,
@@ -29,7 +31,7 @@ from supervision.coordination.mailboxes import (
 )
 from supervision.coordination.waits import MAX_TIMEOUT_S
 from supervision.documents import told
-from supervision.errors import InvalidWait
+from supervision.errors import InvalidWait, StoreUnavailable
 from supervision.mailing import Mailing, valid_mailbox
 from supervision.model import shown
 from supervision.order_terms import line
@@ -37,6 +39,8 @@ from supervision.store.outbox import Entry, Outbox
 
 TAKE_POLL_S: Final = 0.1
 """Seconds between two looks into an empty mailbox by somebody who waits for a message."""
+
+_log = structlog.get_logger("supervision")
 
 
 class Mailbox:
@@ -124,9 +128,16 @@ class Mailbox:
         try:
             yield messages
         except BaseException as error:
-            self.failed(*messages, reason=told(error))
+            self.raised(messages, error)
             raise
         self.done(*messages)
+
+    def raised(self, messages: Sequence[Message], error: BaseException) -> None:
+        """Say that ``error`` has ended the work on these; a store that is away hands them over again later."""
+        try:
+            self.failed(*messages, reason=told(error))
+        except StoreUnavailable as away:
+            _log.warning("failure_not_heard", mailbox=self.name, error=str(away))
 
     def depth(self) -> int:
         """How many messages are in it, those that are being handled included."""

@@ -106,3 +106,20 @@ def test_a_registration_that_is_cancelled_has_failed_and_leaves_nobody_who_beats
             return ghost.state, ghost.why
 
     assert asyncio.run(program()) == ("failed", "CancelledError: ")
+
+
+def test_the_messages_of_a_cancelled_take_are_the_next_ones(server: EmbeddedStore) -> None:
+    async def program() -> list[object]:
+        async with aio.Client(server.url) as client:
+            box = client.mailbox("ann")
+            await box.put("brick", id="1")
+            async with silent(server):
+                taking = asyncio.create_task(box.take(lease=3600))
+                asyncio.get_running_loop().call_later(1, psutil.Process(server.pid).send_signal, signal.SIGCONT)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(taking, 0.3)
+            (message,) = await box.take(wait=10)
+            await box.done(message)
+            return [message.payload, await box.depth()]
+
+    assert asyncio.run(program()) == ["brick", 0]

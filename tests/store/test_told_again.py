@@ -102,6 +102,14 @@ def test_what_goes_wrong_with_the_value_is_what_is_raised_although_the_store_is_
             raise ZeroDivisionError(value)
 
 
+def test_what_goes_wrong_with_a_message_is_what_is_raised_although_the_store_is_away(server: EmbeddedStore) -> None:
+    with Client(server.url) as client:
+        box = client.mailbox("ann")
+        box.put("brick")
+        with pytest.raises(ZeroDivisionError), box.taking() as messages, away(server):
+            raise ZeroDivisionError(messages)
+
+
 class Killing:
     """Goes on with waits, and kills the store in the middle of each turn."""
 
