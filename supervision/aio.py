@@ -10,6 +10,7 @@ Rules:
 - A thread that talks to the store cannot be cancelled. A wait or a registration that is cancelled meanwhile ends when
   the store has answered, or has been silent for as long as any call lets it (5 s). What it brought is not lost: the
   coordinator has failed, and how the wait ended is for whoever waits for the same next.
+- That a coordinator is complete is told for as long as the other client tells it (25 s), also when that is cancelled.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ Rules:
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -36,7 +36,7 @@ from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, 
 from supervision.listening import SILENCE_S, Listener, driven
 from supervision.model import shown
 from supervision.presence import Presence
-from supervision.repeating import AWAY_S
+from supervision.repeating import AWAY_S, TOLD_S, patiently
 from supervision.store.claims import Claimed, answer
 from supervision.store.coordinators import LOST
 from supervision.store.happened import Happened
@@ -61,7 +61,6 @@ class Coordinator:
         self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
         self.name: Final = presence.name
         self.incarnation: Final = presence.incarnation
-        self.doing, self.progress = presence.doing, presence.progress
         heart.begin(self.name, presence.beat, self._refuse, every=presence.every)
 
     def wait(
@@ -163,13 +162,21 @@ class Coordinator:
         except StoreUnavailable as error:
             _log.warning("failure_not_heard", wait=claim.id, error=str(error))
 
+    def doing(self, text: str) -> None:
+        """Say what it is at; the next heartbeat tells it."""
+        self._presence.doing(text)
+
+    def progress(self) -> None:
+        """Say that it moves, for one that was made with ``progress``; the next heartbeat tells it."""
+        self._presence.progress()
+
     def complete(self) -> None:
-        """Say that it is done; it beats no longer."""
-        self._leave(failed=False, why="")
+        """Say that it is done; it beats no longer. `StoreUnavailable` if the store was away for 25 s."""
+        self._leave(failed=False, why="", patience=TOLD_S)
 
     def fail(self, why: str) -> None:
-        """Say that it has failed: whoever waits for a signal of its is told at once."""
-        self._leave(failed=True, why=why)
+        """Say that it has failed: whoever waits for a signal of its is told at once. Raises as `complete`."""
+        self._leave(failed=True, why=why, patience=TOLD_S)
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +187,10 @@ class Coordinator:
         if error is None:
             self.complete()
         elif not isinstance(error, Superseded):
-            self.fail(f"{type(error).__name__}: {error}")
+            try:
+                self._leave(failed=True, why=f"{type(error).__name__}: {error}", patience=0)
+            except StoreUnavailable as away:  # its silence will tell it; what is raised is what went wrong
+                _log.warning("failure_not_heard", coordinator=self.name, error=str(away))
 
     def _terms(self, on: Any, timeout: float, expects: str, on_death: OnDeath) -> Terms:
         if isinstance(on, str):
@@ -220,9 +230,15 @@ class Coordinator:
         self._refused = why
         self._listener.call_all()
 
-    def _leave(self, *, failed: bool, why: str) -> None:
+    def _leave(self, *, failed: bool, why: str, patience: float) -> None:
         self._heart.end(self.name, self._presence.beat)
-        if not self._left:
-            self._left = True
-            self._presence.leave(failed=failed, why=why)
+        if self._left:
+            return
+        self._left = True
+        try:
+            patiently(lambda: self._presence.leave(failed=failed, why=why), patience)
+        except StoreUnavailable:
+            self._left = False
+            raise
+        with suppress(StoreUnavailable):  # a sweep tells it, too
             self._coordination.mourn()

@@ -1,7 +1,8 @@
 """What must be told to a store that is away for a moment, or work that is done would be done twice.
 
 Whoever tells it holds a claim and has gone on with what it is for: where it gives up, somebody else goes on with that
-once more when the claim's lease is over. So it sleeps and tells again, for as long as nobody else may.
+once more when the claim's lease is over. So it sleeps and tells again, for as long as nobody else may. A coordinator that
+is complete does, too, or its silence would be taken for its death, and it would be replaced.
 """
 
 import time
@@ -15,7 +16,8 @@ AWAY_S: Final = 0.2
 """Seconds between two tries while the store is away."""
 
 TOLD_S: Final = LEASE_MS / 1000 - 5
-"""Seconds for which what is done about a wait is told again; its claim was begun a moment before."""
+"""Seconds for which what is done about a wait is told again, whose claim was begun a moment before; and for which one
+that leaves says so."""
 
 _T = TypeVar("_T")
 

@@ -110,6 +110,18 @@ def test_what_goes_wrong_with_a_message_is_what_is_raised_although_the_store_is_
             raise ZeroDivisionError(messages)
 
 
+def test_one_that_is_complete_while_the_store_is_away_is_complete_and_not_dead(server: EmbeddedStore) -> None:
+    with Client(server.url) as client:
+        with client.coordinator("ann"), away(server):
+            pass
+        assert [(found.id, found.state) for found in client.coordinators()] == [("ann", "complete")]
+
+
+def test_one_that_fails_while_the_store_is_away_raises_why(server: EmbeddedStore) -> None:
+    with Client(server.url) as client, pytest.raises(ZeroDivisionError), client.coordinator("ann"), away(server):
+        raise ZeroDivisionError
+
+
 class Killing:
     """Goes on with waits, and kills the store in the middle of each turn."""
 
