@@ -1,8 +1,8 @@
 """What must be told to a store that is away for a moment, or work that is done would be done twice.
 
 Whoever tells it holds a claim and has gone on with what it is for: where it gives up, somebody else goes on with that
-once more when the claim's lease is over. So it sleeps and tells again, for as long as nobody else may. A coordinator that
-is complete does, too, or its silence would be taken for its death, and it would be replaced.
+once more when the claim's lease is over. So it sleeps and tells again, for as long as nobody else may. A coordinator
+that is complete does, too, or its silence would be taken for its death, and it would be replaced.
 """
 
 import time
