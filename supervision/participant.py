@@ -147,12 +147,14 @@ class Coordinator:
         deadline = time.monotonic() + patience
         while True:
             try:
-                self._waits.processed([(claim.id, claim.start, "processed")])
+                told = self._waits.processed([(claim.id, claim.start, "processed")])
             except StoreUnavailable:
                 if self._listener.closed or time.monotonic() >= deadline:
                     raise
                 yield AWAY_S
             else:
+                if not told:
+                    raise Superseded(f"{self.name}: another instance of it has got how {claim.id} ended, and goes on")
                 return claim
 
     def failed(self, claim: Claimed) -> None:

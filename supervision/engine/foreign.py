@@ -14,7 +14,7 @@ from celery import bootsteps
 
 from supervision.model import shown
 
-FAULTS = (LookupError, TypeError, ValueError, AttributeError)
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What reading such a message raises. Whatever is wrong with broker or pool is something else, and passes through: its
 message is good, and comes again."""
 
@@ -82,6 +82,9 @@ def _check_body(payload: Any) -> None:
     options = {} if options is None else options  # as clients in other languages may say it
     if not (isinstance(arguments, (list, tuple)) and isinstance(named, dict) and isinstance(options, dict)):
         raise TypeError(f"body={shown(payload)}: needs {', '.join(_BODY)}")
+    chain = options.get("chain") or ()
+    if not all(isinstance(step, dict) and isinstance(step.get("task"), str) for step in chain):
+        raise TypeError(f"chain={shown(chain)}: needs the signatures of what follows")
 
 
 def _raised_by_the_pool(error: BaseException) -> bool:

@@ -28,17 +28,21 @@ class Keeper:
         self._kept: dict[str, Claimed] = {}
         self._waits: Waits | None = None
         self._process = 0
+        self._lock = threading.Lock()
 
     def keep(self, claim: Claimed, waits: Waits) -> None:
         """Hold ``claim`` until it is let go of."""
-        if self._process != os.getpid():  # what a fork took along is not held here
-            self._kept, self._waits, self._process = {}, waits, os.getpid()
-            threading.Thread(target=self._hold, name="claims", daemon=True).start()
-        self._kept[claim.id] = claim
+        with self._lock:
+            if self._process != os.getpid():  # what a fork took along is not held here
+                self._kept, self._waits, self._process = {}, waits, os.getpid()
+                threading.Thread(target=self._hold, name="claims", daemon=True).start()
+            self._kept[claim.id] = claim
 
-    def let_go(self, wait_id: str) -> None:
-        """It is over, or somebody else's to go on with; idempotent."""
-        self._kept.pop(wait_id, None)
+    def let_go(self, claim: Claimed) -> None:
+        """It is over, or somebody else's to go on with; idempotent, and nothing to another claim on it."""
+        with self._lock:
+            if self._kept.get(claim.id) is claim:
+                del self._kept[claim.id]
 
     def _hold(self) -> None:
         never = threading.Event()

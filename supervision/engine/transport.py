@@ -93,7 +93,7 @@ class _PassesOver:
     def _brpop_read(self, **options: Any) -> object:
         try:
             taken: object = super()._brpop_read(**options)  # type: ignore[misc]  # each subclass has it from kombu
-        except (Unreadable, JSONDecodeError, UnicodeDecodeError) as error:
+        except (Unreadable, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             _log.error("a queue had something that is no message, which is thrown away: %s", error)  # where is no news
             return True
         return taken

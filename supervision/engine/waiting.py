@@ -45,9 +45,14 @@ _log = structlog.get_logger("supervision")
 
 
 @task_postrun.connect(dispatch_uid="supervision.waiting")
-def _ended(task_id: str, **_signal: object) -> None:
-    """A run has ended, also by what a result backend raises: who has a claim on the wait then goes on with it later."""
-    _keeper.let_go(task_id)
+def _ended(task: Any, **_signal: object) -> None:
+    """A run has ended, also by what a result backend raises: who has a claim on the wait then goes on with it later.
+
+    A run that has none, as the wait is another thread's to go on with, lets go of nothing.
+    """
+    claim: Claimed | None = getattr(task.request, "claim", None)
+    if claim is not None:
+        _keeper.let_go(claim)
 
 
 class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, Celery does not

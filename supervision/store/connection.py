@@ -48,6 +48,9 @@ _REFUSALS = (
 )
 """Answers that say that the server, or our rights on it, cannot take a write now; nothing was written."""
 
+_NOT_NOW = ("NOREPLICAS", "MISCONF", "BUSY ")
+"""How such answers begin that redis-py knows no type for: replicas or the disk are missing, a script runs for long."""
+
 
 class Greeting:
     """What every new connection of one client does first; ``server`` is the run id that the newest one has found."""
@@ -157,6 +160,10 @@ def translated(what: str) -> Iterator[None]:
         raise StoreUnavailable(f"{what}: the store did not answer ({type(error).__name__}: {error})") from error
     except _REFUSALS as error:
         raise StoreUnavailable(f"{what}: the store refused ({error})") from error
+    except redis.ResponseError as error:
+        if str(error).startswith(_NOT_NOW):
+            raise StoreUnavailable(f"{what}: the store refused ({error})") from error
+        raise
 
 
 def ping(url: str, *, timeout: float = 1.0) -> bool:

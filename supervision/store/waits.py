@@ -94,12 +94,16 @@ class Waits:
     def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:
         """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many.
 
-        It is idempotent.
+        It is idempotent: what was said already counts, what somebody else has taken over since does not.
         """
         answer = self._scripts.run("processed", self._first, [part for each in ended for part in each])
         theirs = [part.decode() for part in answer]
         self._heard.tell(
-            *(Happened("wait", *each) for each in zip(theirs[::2], repeat("received"), theirs[1::2], strict=False))
+            *(
+                Happened("wait", *each)
+                for each in zip(theirs[::2], repeat("received"), theirs[1::2], strict=False)
+                if each[2] != "again"
+            )
         )
         return len(theirs) // 2
 

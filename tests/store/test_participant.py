@@ -4,7 +4,7 @@ import pytest
 from waiting import until
 
 from supervision.client import Client
-from supervision.errors import StoreUnavailable, WaitEnded
+from supervision.errors import StoreUnavailable, Superseded, WaitEnded
 from supervision.server import EmbeddedStore
 
 
@@ -51,3 +51,26 @@ def test_who_registers_with_a_client_that_was_closed_beats_and_waits_and_who_did
             assert after.wait("s") == 7
             with pytest.raises(StoreUnavailable, match="its client is closed"):
                 before.wait("s")
+
+
+def test_whose_claim_another_instance_has_taken_over_is_told_so_and_gets_nothing(
+    server: EmbeddedStore, namespace: str
+) -> None:
+    with Client(server.url, namespace=namespace) as client:
+        client.send("s", 7)
+        older = client.coordinator("ann")
+        with pytest.raises(Superseded, match="another instance"), older.waiting("s") as value:  # noqa: PT012 # in between
+            assert value == 7
+            assert client.coordinator("ann").wait("s") == 7
+
+
+def test_what_was_acknowledged_may_be_said_again_by_who_did_not_hear_the_answer(
+    server: EmbeddedStore, namespace: str
+) -> None:
+    with Client(server.url, namespace=namespace) as client:
+        client.send("s", 7)
+        ann = client.coordinator("ann")
+        with ann.waiting("s"):
+            told = [("ann>s", 1, "processed")]
+            assert [ann._waits.processed(told) for _ in range(2)] == [1, 1]
+        assert [past.after for past in client.latest_events(9, subject="ann>s")].count("processed") == 1

@@ -49,11 +49,25 @@ def test_what_could_not_be_read_is_thrown_away() -> None:
         (GOOD, {"hello": 1}),
         (GOOD, [[], {}]),
         (GOOD, [[], {}, 7]),
+        (GOOD, [[], {}, {"chain": ["x"]}]),
+        (GOOD, [[], {}, {"chain": 5}]),
+        (GOOD, [[], {}, {"chain": [{"args": []}]}]),
         ({**GOOD, "id": None}, [[], {}, {}]),
         *(({**GOOD, **junk}, [[], {}, {}]) for junk in JUNK),
         ({}, {"task": "supervision.wait", "id": "w", "args": [], "kwargs": {}, "timelimit": 5}),
     ],
-    ids=["a text", "a mapping", "two parts", "no options", "no id", *map(str, JUNK), "an older protocol"],
+    ids=[
+        "a text",
+        "a mapping",
+        "two parts",
+        "no options",
+        "no signature",
+        "no steps",
+        "no task",
+        "no id",
+        *map(str, JUNK),
+        "an older protocol",
+    ],
 )
 def test_a_message_of_another_shape_does_not_get_as_far_as_the_pool(headers: dict[str, Any], payload: Any) -> None:
     assert len(thrown_away("billiard.pool", headers, payload)) == 1

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from supervision.coordination.submissions import Message, Submission, encoded, valid_message
+from supervision.coordination.submissions import Message, Submission, asked, encoded, valid_message
 from supervision.errors import InvalidDocument, InvalidWait
 
 PAY = {"task": "shop.pay", "args": [17], "kwargs": {"to": "ann"}, "options": {"queue": "shop", "task_id": "old"}}
@@ -61,3 +61,10 @@ def test_arguments_that_are_no_json_are_refused_by_name() -> None:
 
 def test_a_submission_is_the_first_one_unless_it_says_otherwise() -> None:
     assert not Submission("k", "t", "id", "ann", 1, "queued").repeated
+
+
+def test_the_same_request_is_asked_for_by_the_same_words_and_any_other_by_others() -> None:
+    message = valid_message("shop.pay", [17], {"to": "ann"})
+    others = [message._replace(task="shop.refund"), message._replace(args=[18]), message._replace(kwargs={})]
+    assert asked(message, "shop") == asked(valid_message("shop.pay", [17], {"to": "ann"}), "shop")
+    assert len({asked(message, "shop"), asked(message, "slow"), *(asked(each, "shop") for each in others)}) == 5

@@ -1,4 +1,4 @@
--- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> {id, state...} of these runs that were still theirs to end
+-- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> {id, state...} of these runs that were still theirs to end; `again` of one that has ended, and nobody has taken over
 -- with waits
 local theirs = {}
 for i = 1, #ARGV, 3 do
@@ -15,6 +15,9 @@ for i = 1, #ARGV, 3 do
     quits(wait, terms_of(wait))
     receipts(id, wait, terms_of(wait), state)
     wait_event(id, wait.how, state, wait.why)
+  elseif (tonumber(wait.started) or 0) <= tonumber(start) then
+    theirs[#theirs + 1] = id
+    theirs[#theirs + 1] = 'again'
   end
 end
 return theirs
