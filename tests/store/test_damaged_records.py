@@ -201,3 +201,16 @@ def test_a_server_that_takes_no_writes_damages_nothing(store: Store) -> None:
         ask(store).config_set("maxmemory", "0")
     assert told(store) == []
     assert sorted(each.id for each in store.waits.redeliver(10)) == WAITS
+
+
+def test_a_server_that_waits_for_replicas_is_away_and_damages_nothing(store: Store) -> None:
+    released(store)
+    ask(store).config_set("min-replicas-to-write", "1")
+    try:
+        with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+            release(store)
+    finally:
+        ask(store).config_set("min-replicas-to-write", "0")
+    assert told(store) == []
+    release(store)
+    assert states(store) == ["received"] * 3
