@@ -125,6 +125,17 @@ def test_a_process_learns_that_its_wait_was_damaged(store: Store) -> None:
     assert store.waits.enter("w0", wait, **said).state == "dead_letter"
 
 
+@pytest.mark.parametrize("damage", [without_terms, junk_terms])
+def test_one_that_was_damaged_after_its_end_is_gone_on_with_by_nobody(store: Store, damage: Damage) -> None:
+    released(store)
+    release(store)
+    ask(store).hset(store.keys.wait("w0"), "lease", "0")  # whoever had claimed it has died
+    damage(store, store.keys.wait("w0"))
+    assert [store.waits.enter("w0", None, resumed=True).state for _ in range(2)] == ["dead_letter"] * 2
+    assert told(store) == [("wait", "w0")]
+    assert [letter.id for letter in store.dead_letters.all()] == ["wait:w0"]
+
+
 @pytest.mark.parametrize("damage", [wrong_type, without_terms, junk_terms, without_beginning])
 def test_people_see_a_damaged_wait_and_that_no_retry_mends_it(store: Store, damage: Damage) -> None:
     expired(store)

@@ -26,7 +26,7 @@ if state then
     if redis.call('HGET', at_wait, 'claimer') ~= ARGV[6] then redis.call('HSET', at_wait, 'lease', '0') end
     redis.call('HSET', at_wait, 'channel', channel, 'claimer', ARGV[6])
   end
-  if state ~= 'waiting' then return claim(id, lease) end
+  if state ~= 'waiting' then return contained('wait', id, claim, id, lease) or {'dead_letter'} end
   if tonumber(redis.call('ZSCORE', deadlines, member(0, id))) > now then return still_waiting() end
   -- No sweep has come by: where no workers are, those who wait end their waits themselves.
   local wait = hash(at_wait)
