@@ -335,7 +335,14 @@ def test_a_worker_that_only_believes_to_consume_is_restarted_where_it_is_supervi
         "1",
     ]
     environment = {**os.environ, "SUPERVISION_STORE_URL": wire.url}
-    worker = Process("worker", command, folder=tmp_path, cwd=HERE, env=environment, stop_timeout=3)
+
+    class Consuming(Process):
+        """Without this, its check would judge it before it consumes, and restart it again, until somebody is called."""
+
+        def ready(self) -> bool:
+            return bool(app.control.ping(["mail@test"], timeout=1))
+
+    worker = Consuming("worker", command, folder=tmp_path, cwd=HERE, env=environment, start_timeout=30, stop_timeout=3)
 
     @check("mail", restart="worker", trip_after=1)
     def remote_control_helps(mail: Seen) -> Verdict:
@@ -344,7 +351,7 @@ def test_a_worker_that_only_believes_to_consume_is_restarted_where_it_is_supervi
 
     with ExitStack() as stack:
         stack.callback(lambda: worker._managed.stop(2**60, timeout=5))  # looked up then: its path is given below
-        driven = drive(worker, queue(wire.direct, "mail", stuck_after=2, heal_timeout=2), checks=[remote_control_helps])
+        driven = drive(worker, queue(wire.direct, "mail", stuck_after=2, heal_timeout=3), checks=[remote_control_helps])
         driven.until(lambda: driven.state("mail") == "running")
         first = driven.observed("worker").pid  # type: ignore[attr-defined]  # the Process's document
         assert wire.lose_consumers() >= 1
@@ -358,3 +365,5 @@ def test_a_worker_that_only_believes_to_consume_is_restarted_where_it_is_supervi
         failed = [past.reason for past in driven.past("plant/mail", "action") if past.after == "failed"]
         assert failed, driven.story()
         assert re.search("consumer was added again at mail@test and their idle pools were restarted", failed[-1])
+        restarts = [past for past in driven.past("plant/worker", "action") if past.after == "succeeded"]
+        assert len(restarts) == 2, driven.story()  # the start, and one restart

@@ -177,14 +177,21 @@ def lock_of(process: ManagedProcess) -> Path:
 
 
 @contextmanager
-def locked(process: ManagedProcess) -> Iterator[None]:
+def locked(process: ManagedProcess, *, patience: float = 0) -> Iterator[None]:
     process.folder.mkdir(mode=0o700, exist_ok=True)
-    lock = launch.take_lock(lock_of(process), time.monotonic())
+    lock = launch.take_lock(lock_of(process), time.monotonic() + patience)
     assert lock is not None
     try:
         yield
     finally:
         launch.release_lock(lock)
+
+
+def pause_between_its_signals(process: ManagedProcess, stopper: Starter) -> None:
+    """Pause a stopper that has sent SIGTERM. Under the lock: it notes what it does, and signals, while it holds it."""
+    until(lambda: launch.read_record(record_of(process)).ending)
+    with locked(process, patience=PATIENCE):
+        stopper.signal(signal.SIGSTOP)
 
 
 def holds_open(pid: int, file: Path) -> bool:
@@ -645,8 +652,7 @@ def test_a_start_finishes_the_stop_of_a_paused_stopper_which_then_kills_nobody(
     first = process.start(1, timeout=PATIENCE)
     until(output_holds(process, "ready"))
     stopper = starter(process, "stop", 2, 1.0).go()
-    until(lambda: launch.read_record(record_of(process)).ending)
-    stopper.signal(signal.SIGSTOP)
+    pause_between_its_signals(process, stopper)
     second = process.start(3, timeout=2)
     assert second.running
     assert second.pid != first.pid
@@ -662,8 +668,7 @@ def test_a_stopper_that_was_overtaken_between_its_two_signals_does_not_send_the_
     first = process.start(1, timeout=PATIENCE)
     until(output_holds(process, "ready"))
     slow, patient = starter(process, "stop", 2, 4.0).go(), starter(process, "stop", 3, 600.0)
-    until(lambda: launch.read_record(record_of(process)).ending)
-    slow.signal(signal.SIGSTOP)
+    pause_between_its_signals(process, slow)
     patient.go()
     until(lambda: process.status().fence == 3)
     slow.signal(signal.SIGCONT)
