@@ -150,21 +150,28 @@ class Coordinator:
         """As `supervision.participant.Coordinator.waiting`."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
         course = self.blocking.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=_waker(loop, woken))
-        claim = await _driven(course, woken, self.blocking.keep)
+        claim = await _driven(course, woken, self.blocking.in_hand.keep)
         try:
-            value = answer(claim)
-        except WaitEnded:
+            try:
+                value = answer(claim)
+            except WaitEnded:
+                await self._told(claim, timeout)
+                raise
+            try:
+                yield value
+            except BaseException:
+                await _to_its_end(self.blocking.failed, claim)
+                raise
             await self._told(claim, timeout)
-            raise
-        try:
-            yield value
-        except BaseException:
-            await _to_its_end(self.blocking.failed, claim)
-            raise
-        await self._told(claim, timeout)
+        finally:
+            self.blocking.in_hand.end(claim.id)
 
     async def _told(self, claim: Claimed, patience: float) -> None:
-        await _driven(self.blocking.telling(claim, patience), asyncio.Event(), lambda _told: None)
+        try:
+            await _driven(self.blocking.telling(claim, patience), asyncio.Event(), lambda _told: None)
+        except asyncio.CancelledError:
+            self.blocking.in_hand.keep(claim)  # where it was not told yet: nobody has to wait for its lease
+            raise
 
 
 def _in_a_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:

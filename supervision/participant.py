@@ -13,6 +13,7 @@ Rules:
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -24,17 +25,16 @@ from supervision.beating import Heart
 from supervision.coordinating import Coordination
 from supervision.coordination.waits import (
     DEFAULT_TIMEOUT_S,
-    Node,
     OnDeath,
     Terms,
     brief,
     described,
-    terms,
+    node_of,
     valid_terms,
 )
-from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, WaitEnded
+from supervision.errors import Lost, StoreUnavailable, Superseded, WaitEnded
+from supervision.in_hand import InHand
 from supervision.listening import SILENCE_S, Listener, driven
-from supervision.model import shown
 from supervision.presence import Presence
 from supervision.repeating import AWAY_S, TOLD_S, patiently
 from supervision.store.claims import Claimed, answer
@@ -55,8 +55,7 @@ class Coordinator:
     ) -> None:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
-        self._waiting: set[str] = set()
-        self._kept: dict[str, Claimed] = {}
+        self.in_hand: Final = InHand()
         self._refused, self._left = "", False
         self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
         self.name: Final = presence.name
@@ -92,55 +91,60 @@ class Coordinator:
         expects: str = "",
         on_death: OnDeath = "fail",
     ) -> Iterator[Any]:
-        """As `wait`; the signal counts as processed when the block ends well, as failed when it raises."""
+        """As `wait`; the signal counts as processed when the block ends well, as failed when it raises.
+
+        Nobody else of this coordinator can wait for the same before that.
+        """
         woken = threading.Event()
         claim = driven(self.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=woken.set), woken)
         try:
-            value = answer(claim)
-        except WaitEnded:
+            try:
+                value = answer(claim)
+            except WaitEnded:
+                driven(self.telling(claim, timeout), woken)
+                raise
+            try:
+                yield value
+            except BaseException:
+                self.failed(claim)
+                raise
             driven(self.telling(claim, timeout), woken)
-            raise
-        try:
-            yield value
-        except BaseException:
-            self.failed(claim)
-            raise
-        driven(self.telling(claim, timeout), woken)
+        finally:
+            self.in_hand.end(claim.id)
 
     def course(  # one wait
         self, on: Any, *, timeout: float, expects: str, on_death: OnDeath, wake: Callable[[], object]
     ) -> Generator[float, None, Claimed]:
-        """A wait as steps, which both clients drive: yields how long to sleep at most; ends with the claim."""
-        wait = self._terms(on, timeout, expects, on_death)
-        wait_id = f"{self.name}>{brief(wait.on)}"
-        if wait_id in self._waiting:
-            raise InvalidWait(f"{self.name} waits for {described(wait.on)!r} already, in another thread; share it")
-        self._waiting.add(wait_id)
-        deadline = time.monotonic() + wait.timeout
+        """A wait as steps, which both clients drive: yields how long to sleep at most; ends with the claim.
+
+        The claim is in the hand of who gets it, until that one ends it there.
+        """
+        node = node_of(on, expects)
+        wait = valid_terms(Terms(on=node, timeout=timeout, owner=self.name, on_death=on_death))
+        wait_id, token = f"{self.name}>{brief(wait.on)}", uuid.uuid4().hex
+        self.in_hand.begin(wait_id, described(wait.on))
+        deadline, got = time.monotonic() + wait.timeout, False
         self._listener.watch(wait_id, wake)
         try:
             while True:
                 if self._listener.closed:
                     raise StoreUnavailable(f"{self.name}: its client is closed; the wait is kept for its name")
                 try:
-                    claim = self._enter(wait_id, wait)
+                    claim = self._enter(wait_id, wait, token)
                 except StoreUnavailable:
                     if time.monotonic() >= deadline:
                         raise
                     yield AWAY_S
                     continue
-                if claim.state == "received":
+                if got := claim.state == "received":
                     return claim
                 waits = claim.state == "waiting"  # else another thread has claimed it
                 deadline = time.monotonic() + claim.left if waits else deadline
                 yield min(max(claim.left, 0.01 if waits else SILENCE_S), LONGEST_SLEEP_S)
         finally:
             self._listener.forget(wait_id, wake)
-            self._waiting.discard(wait_id)
-
-    def keep(self, claim: Claimed) -> None:
-        """Keep what nobody was there to take any more: whoever waits for the same next gets it."""
-        self._kept[claim.id] = claim
+            if not got:
+                self.in_hand.end(wait_id)
 
     def telling(self, claim: Claimed, patience: float) -> Generator[float, None, Claimed]:
         """That this one has gone on with ``claim``, told as steps: again while the store is away, for so long."""
@@ -194,28 +198,21 @@ class Coordinator:
             except StoreUnavailable as away:  # its silence will tell it; what is raised is what went wrong
                 _log.warning("failure_not_heard", coordinator=self.name, error=str(away))
 
-    def _terms(self, on: Any, timeout: float, expects: str, on_death: OnDeath) -> Terms:
-        if isinstance(on, str):
-            node = Node(signal=on, expects=expects)
-        elif isinstance(on, dict) and "on" in on.get("kwargs", {}):  # a signature of ours, without knowing Celery
-            node = terms(on["kwargs"]).on
-        else:
-            raise InvalidWait(f"on={shown(on)}: needs a signal's name, or all_of(...), any_of(...), k_of(...)")
-        return valid_terms(Terms(on=node, timeout=timeout, owner=self.name, on_death=on_death))
-
-    def _enter(self, wait_id: str, wait: Terms) -> Claimed:
+    def _enter(self, wait_id: str, wait: Terms, token: str) -> Claimed:
         if self._refused:
             raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
-        if kept := self._kept.get(wait_id):
+        if kept := self.in_hand.kept(wait_id):
             held = self._waits.hold([kept])
-            del self._kept[wait_id]
+            self.in_hand.forget(wait_id)
             if held:
                 return kept
         try:
-            claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+            claim = self._waits.enter(
+                wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation, token=token
+            )
         except Lost:
             self._refuse(LOST)
-            return self._enter(wait_id, wait)
+            return self._enter(wait_id, wait, token)
         if claim.state == "dead_letter":
             again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
             raise WaitEnded(f"{self.name}: its wait has ended, and whoever got that never ended well; {again}")

@@ -112,6 +112,15 @@ def terms(data: object) -> Terms:
     return valid_terms(found)
 
 
+def node_of(on: object, expects: str = "") -> Node:
+    """What a program waits ``on``: a signal's name, or a signature of ours, which is known without Celery."""
+    if isinstance(on, str):
+        return Node(signal=on, expects=expects)
+    if isinstance(on, dict) and "on" in on.get("kwargs", {}):
+        return terms(on["kwargs"]).on
+    raise InvalidWait(f"on={shown(on)}: needs a signal's name, or all_of(...), any_of(...), k_of(...)")
+
+
 def valid_terms(wait: Terms) -> Terms:
     """``wait`` if it can work, else `InvalidWait`."""
     valid_timeout(wait.timeout)

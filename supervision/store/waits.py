@@ -55,11 +55,13 @@ class Waits:
         mail: str = "",
         channel: str = "",
         incarnation: int = 0,
+        token: str = "",
         resumed: bool = False,
     ) -> Claimed:
         """Begin to wait, or claim how the wait ended; which of the two is decided by the store.
 
-        ``mail`` is the message that goes on with it, ``channel`` where a process listens instead. ``resumed`` is a
+        ``mail`` is the message that goes on with it, ``channel`` where a process listens instead, whose call has a
+        ``token`` of its own: it gets what it has claimed again, when it has not heard the answer. ``resumed`` is a
         message that says that the wait has ended, which begins none.
 
         Raises:
@@ -81,6 +83,7 @@ class Waits:
                 incarnation or "",
                 int(resumed),
                 LEASE_MS,
+                token,
             ],
         )
         _refuse(answer[0].decode(), [part.decode() for part in answer[1:3]], answer, terms)

@@ -33,7 +33,7 @@ async def silent(server: EmbeddedStore) -> AsyncIterator[None]:
 
 async def asks(coordinator: aio.Coordinator) -> None:
     """Until a thread of this coordinator's asks the store about a wait."""
-    await asyncio.to_thread(until, lambda: coordinator.blocking._waiting)
+    await asyncio.to_thread(until, lambda: coordinator.blocking.in_hand._theirs)
 
 
 async def cancelled(task: "asyncio.Task[Any]") -> None:
@@ -82,7 +82,7 @@ def test_what_was_kept_is_no_longer_given_out_once_another_instance_has_it(serve
         course = ann.course("done", timeout=60, expects="", on_death="fail", wake=lambda: None)
         with pytest.raises(StopIteration) as end:
             next(course)
-        ann.keep(end.value.value)
+        ann.in_hand.keep(end.value.value)
         assert client.coordinator("ann").wait("done") == 1
         assert not ann._waits.hold([end.value.value])
 

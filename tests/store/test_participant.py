@@ -1,21 +1,53 @@
 """How a coordinator of a plain process waits: what it asks the store for, and how often."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 from waiting import until
 
 from supervision.client import Client
-from supervision.errors import StoreUnavailable, Superseded, WaitEnded
+from supervision.errors import InvalidWait, NotFound, SignalTimeout, StoreUnavailable, Superseded, WaitEnded
 from supervision.server import EmbeddedStore
 
 
 def test_what_is_not_ours_to_go_on_with_is_not_asked_for_all_the_time(server: EmbeddedStore, namespace: str) -> None:
     with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
         client.send("s")
-        with ann.waiting("s"):
-            (wait_id,) = (each.decode() for each in client._store.client.zrange(client._store.keys.ended, 0, -1))
-            client._store.client.hset(client._store.keys.wait(wait_id), "state", "received")
-            course = ann.course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
-            assert 29.0 <= next(course) <= 30
+        claimed = ann.course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
+        with pytest.raises(StopIteration):
+            next(claimed)
+        ann.in_hand.end("ann>s")  # given up on, as by one that could not tell the store
+        course = ann.course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
+        assert 29.0 <= next(course) <= 30
+        course.close()
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError], ids=["ends well", "raises"])
+def test_nobody_else_of_a_coordinator_gets_what_one_has_in_hand_however_long_that_takes(
+    server: EmbeddedStore, namespace: str, error: type[Exception] | None
+) -> None:
+    with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
+        client.send("s", 7)
+        with suppress(ZeroDivisionError), ann.waiting("s"):
+            client._store.client.hset(client._store.keys.wait("ann>s"), "lease", 0)  # it lasts longer than a lease
+            with ThreadPoolExecutor() as threads, pytest.raises(InvalidWait, match="'s' already, or goes on with it"):
+                threads.submit(ann.wait, "s", timeout=5).result()
+            if error:
+                raise error
+        assert client._store.client.hget(client._store.keys.wait("ann>s"), "started") == b"1"
+        assert ann.wait("s", timeout=5) == 7
+
+
+def test_a_wait_that_fails_or_is_given_up_is_in_nobodys_hand(server: EmbeddedStore, namespace: str) -> None:
+    with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
+        for _ in range(2):
+            with pytest.raises(SignalTimeout):
+                ann.wait("never", timeout=0.05)
+            with pytest.raises(NotFound):
+                ann.wait("nobodys", expects="nobody")
+            course = ann.course("given-up", timeout=60, expects="", on_death="fail", wake=lambda: None)
+            next(course)
             course.close()
 
 

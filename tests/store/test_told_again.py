@@ -4,10 +4,13 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
+import redis
 
 from supervision import SignalTimeout, aio
 from supervision.client import Client
@@ -54,7 +57,7 @@ def test_one_that_timed_out_is_told_so_when_the_store_is_back(server: EmbeddedSt
         course = ann.course("never", timeout=0.05, expects="", on_death="fail", wake=lambda: None)
         claim = claimed(course)
         with away(server):
-            ann.keep(claim)  # claimed before the store died, as by a thread that is slow
+            ann.in_hand.keep(claim)  # claimed before the store died, as by a thread that is slow
             ann._waits.hold = list  # type: ignore[method-assign] # what it answered before
         with pytest.raises(SignalTimeout):
             ann.wait("never", timeout=60)
@@ -83,6 +86,30 @@ def test_an_asyncio_wait_ends_when_the_store_is_back_and_has_heard_that_it_has_e
     assert asyncio.run(program()) == ("processed", 1)
 
 
+def test_an_asyncio_wait_that_is_cancelled_before_it_was_told_is_the_next_ones_at_once(server: EmbeddedStore) -> None:
+    async def program() -> tuple[str, int]:
+        async with aio.Client(server.url) as client, client.coordinator("ann") as ann:
+            await client.send("done", 7)
+            ended = asyncio.Event()
+
+            async def waits() -> None:
+                async with ann.waiting("done", timeout=60):
+                    os.kill(server.pid, signal.SIGKILL)
+                    ended.set()
+
+            task = asyncio.create_task(waits())
+            await ended.wait()
+            await asyncio.wait([task], timeout=0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(server.start)
+            assert await asyncio.wait_for(ann.wait("done", timeout=60), 20) == 7  # its lease would last 30 s
+            return state(client.blocking, "ann>done")
+
+    assert asyncio.run(program()) == ("processed", 1)
+
+
 def test_where_the_store_stays_away_whoever_waits_next_gets_the_same(server: EmbeddedStore) -> None:
     with Client(server.url) as client, client.coordinator("ann") as ann:
         client.send("done", 7)
@@ -92,6 +119,31 @@ def test_where_the_store_stays_away_whoever_waits_next_gets_the_same(server: Emb
         client._store.client.zadd(client._store.keys.undelivered, {"ann>done": 0})  # its lease is over
         client._store.client.hset(client._store.keys.wait("ann>done"), "lease", 0)
         assert ann.wait("done", timeout=60) == 7
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["stands already", "comes later"])
+def test_who_has_not_heard_what_it_claimed_gets_it_again_at_once(server: EmbeddedStore, *, before: bool) -> None:
+    with Client(server.url) as client, client.coordinator("ann") as ann:
+        execute = ann._waits._scripts.client.execute_command
+        lost: list[Any] = []
+
+        def lose_the_first_claim(*arguments: Any, **options: Any) -> Any:
+            answer = execute(*arguments, **options)
+            if not lost and isinstance(answer, list) and answer[0] == b"received":
+                lost.append(answer)
+                raise redis.ConnectionError
+            return answer
+
+        ann._waits._scripts.client.execute_command = lose_the_first_claim  # type: ignore[method-assign] # the line's end
+        if before:
+            client.send("done", 7)
+        else:
+            threading.Timer(0.3, client.send, ["done", 7]).start()
+        begin = time.monotonic()
+        assert ann.wait("done", timeout=60) == 7
+        assert time.monotonic() - begin < 20  # its lease lasts 30 s
+        assert len(lost) == 1
+        assert state(client, "ann>done") == ("processed", 1)
 
 
 def test_what_goes_wrong_with_the_value_is_what_is_raised_although_the_store_is_away(server: EmbeddedStore) -> None:

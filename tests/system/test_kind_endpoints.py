@@ -284,5 +284,5 @@ def test_the_samples_of_the_page_declare_what_they_say() -> None:
     scope: dict[str, object] = {}
     exec(compile("\n".join(samples), str(page), "exec"), scope)  # noqa: S102 - the page's own code
     declared = {value.kind: value.name for value in scope.values() if isinstance(value, Child)}
-    assert set(declared) == {"process", "http", "tcp", "celery_queue"}
+    assert set(declared) == {"process", "http", "tcp", "celery_queue", "server", "worker"}
     assert {name for name, value in scope.items() if isinstance(value, Supervisor)} == {"plant", "post"}

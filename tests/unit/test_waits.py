@@ -22,6 +22,7 @@ from supervision.coordination.waits import (
     brief,
     described,
     judged,
+    node_of,
     terms,
     tree,
     valid_terms,
@@ -44,6 +45,18 @@ def test_names_that_are_refused(name: object) -> None:
 def test_a_name_that_is_too_long_is_told_how_long() -> None:
     with pytest.raises(InvalidWait, match="of 201 characters"):
         valid_signal("x" * 201)
+
+
+def test_what_a_program_waits_on_is_a_name_or_a_signature() -> None:
+    assert node_of("done", "bob") == Node(signal="done", expects="bob")
+    both = {"task": "supervision.wait", "kwargs": {"on": {"k": 1, "of": [{"signal": "a"}, {"signal": "b"}]}}}
+    assert node_of(both) == Node(k=1, of=(Node(signal="a"), Node(signal="b")))
+
+
+@pytest.mark.parametrize("on", [None, 7, b"done", ["a", "b"], {"task": "sleep"}, {"kwargs": {}}])
+def test_what_a_program_cannot_wait_on_is_refused(on: object) -> None:
+    with pytest.raises(InvalidWait, match="needs a signal's name, or all_of"):
+        node_of(on)
 
 
 @pytest.mark.parametrize("payload", [None, 0, 1.5, "text", [1, {"a": None}], {"a": [True]}, "x" * (256 * 1024 - 2)])

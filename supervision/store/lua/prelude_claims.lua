@@ -8,13 +8,11 @@ local function payloads(wait, terms)
   for i, leaf in ipairs(terms.leaves) do
     local kept = wait['leaf:' .. i]
     if kept and string.sub(kept, 1, 1) == '+' then
-      found[#found + 1] = leaf[1]
-      found[#found + 1] = string.sub(kept, 2)
+      found[#found + 1], found[#found + 2] = leaf[1], string.sub(kept, 2)
     end
   end
-  if not terms.tree and wait.how == 'signalled' then
-    return {terms.leaves[1][1], redis.call('HGET', key('signal', terms.leaves[1][1]), 'payload') or 'null'}
-  end
+  local single = not terms.tree and wait.how == 'signalled' and terms.leaves[1][1]
+  if single then return {single, redis.call('HGET', key('signal', single), 'payload') or 'null'} end
   return found
 end
 
@@ -43,18 +41,20 @@ end
 
 -- Claims the outcome of a wait for `lease_ms`. Answers {received, how, why, what, mail, start, value or '', name, payload...},
 -- or the state that it is in when there is nothing to go on with: {waiting|processed|dead_letter|gone, how, why, what};
--- {busy, left_ms} while somebody else has claimed it;
--- given_up is a dead letter from now on.
-local function claim(id, lease_ms)
+-- {busy, left_ms} while somebody else has claimed it; given_up is a dead letter from now on. Who comes again with the
+-- `token` of its claim has not heard the answer, and gets that claim.
+local function claim(id, lease_ms, token)
   local at_wait = key('wait', id)
   local wait = hash(at_wait)
   if not wait.state then return {'gone'} end
   if wait.state ~= 'ended' and wait.state ~= 'received' then
-    return {wait.state, wait.how or '', wait.why or '', wait.what, wait.mail or '', '0', wait.value or '', unpack(
-      wait.state == 'processed' and payloads(wait, terms_of(wait)) or {})}
+    local known = wait.state == 'processed' and payloads(wait, terms_of(wait)) or {}
+    return {wait.state, wait.how or '', wait.why or '', wait.what, wait.mail or '', '0', wait.value or '', unpack(known)}
   end
-  if wait.state == 'received' and tonumber(wait.lease) > now then return {'busy', text(tonumber(wait.lease) - now)} end
-  local start, terms = redis.call('HINCRBY', at_wait, 'started', 1), terms_of(wait)
+  local again = token and wait.token == token and wait.state == 'received'
+  local busy = wait.state == 'received' and not again and tonumber(wait.lease) - now or 0
+  if busy > 0 then return {'busy', text(busy)} end
+  local start, terms = redis.call('HINCRBY', at_wait, 'started', again and 0 or 1), terms_of(wait)
   if start - (tonumber(wait.forgiven) or 0) > MOST_STARTS then
     redis.call('HSET', at_wait, 'state', 'dead_letter')
     redis.call('ZREM', undelivered, id)
@@ -63,7 +63,7 @@ local function claim(id, lease_ms)
     wait_event(id, wait.state, 'dead_letter', 'what follows it was started ' .. MOST_STARTS .. ' times and never ended')
     return {'given_up', wait.how, wait.why, wait.what}
   end
-  redis.call('HSET', at_wait, 'state', 'received', 'lease', text(now + lease_ms))
+  redis.call('HSET', at_wait, 'state', 'received', 'lease', text(now + lease_ms), unpack(token and {'token', token} or {}))
   if not wait.channel then redis.call('ZADD', undelivered, text(now + lease_ms), id) end
   if wait.state == 'ended' then first_claim(id, wait, terms) end
   return {'received', wait.how, wait.why, wait.what, wait.mail or '', text(start), wait.value or '',
