@@ -2,10 +2,13 @@
 
 import os
 import pickle
+import select
+import signal
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from celery.concurrency import asynpool
@@ -31,8 +34,10 @@ class Pipe:
         self.heard: list[int] = []
         self.end, self._writer = os.pipe()
         os.set_blocking(self.end, False)
+        reader = SimpleNamespace(poll=lambda seconds: bool(select.select([self.end], [], [], seconds)[0]))
+        self.process = SimpleNamespace(outq=SimpleNamespace(_reader=reader), _is_alive=lambda: True)
         self.handler = asynpool.ResultHandler(
-            *(None,) * 9, fileno_to_outq={self.end: object()}, on_process_alive=self.heard.append
+            *(None,) * 9, fileno_to_outq={self.end: self.process}, on_process_alive=self.heard.append
         )
         self.hub = Hub()
 
@@ -131,3 +136,34 @@ def test_a_worker_outlives_losing_its_broker_while_it_reads(tmp_path: Path) -> N
             publish(app, "probe.mark", str(tmp_path), "after", queue=QUEUE)
             until(lambda: lines(tmp_path, "after"), lambda: f"the next task:\n{worker.log[-3000:]}")
             assert not worker.logged("Unrecoverable error")
+
+
+def test_a_result_that_was_read_in_part_is_finished_by_a_worker_that_ends_without_its_broker(pipe: Pipe) -> None:
+    said = b"".join(result(7))
+    results.remember(pipe.handler)
+    pipe.connect()
+    pipe.say(said[:4])
+    pipe.turn()
+    pipe.hub.reset()  # the broker is lost, and is not there again before the end
+    pipe.say(said[4:])
+    assert not pipe.handler._finish_partial_read(pipe.end, pipe.process)
+    assert pipe.heard == [7]
+
+
+@pytest.mark.parametrize("remapped", ["", "SIGQUIT"], ids=["warm", "cold"])
+def test_a_worker_that_ends_without_its_broker_hears_of_a_task_that_has_succeeded(
+    tmp_path: Path, remapped: str
+) -> None:
+    with EmbeddedStore(tmp_path / "store") as store, cut_line(store.url) as (line, url), hardened(store.url) as app:
+        worker = Worker(tmp_path, url, QUEUE, slots=1, REMAP_SIGTERM=remapped)
+        with ended(worker):
+            worker.await_ready()
+            publish(app, "probe.falter", str(tmp_path), "said", "go", queue=QUEUE)
+            until(lambda: lines(tmp_path, "said"), lambda: f"the first piece:\n{worker.log[-3000:]}")
+            line.cut()
+            worker.await_log("Connection to broker lost")
+            worker.send(signal.SIGTERM)
+            worker.await_log("Warm shutdown|Soft Shutdown")
+            (tmp_path / "go").touch()
+            assert worker.wait(within=25) == 0  # without: half a minute for what it takes for the length of a result
+            assert not worker.logged("WorkerLostError")
