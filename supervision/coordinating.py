@@ -22,6 +22,7 @@ from supervision.coordination.signals import (
     encoded_payload,
     valid_signal,
 )
+from supervision.coordination.waits import INSTEAD
 from supervision.documents import told
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable
 from supervision.model import shown
@@ -138,12 +139,12 @@ class Coordination:
     def revoke(self, wait_id: str) -> bool:
         """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.
 
-        It is gone on with by its message, which whoever gets it throws away as Celery does.
+        It is gone on with by its message, which whoever gets it throws away as Celery does. Where another wait took its
+        place on timeout, that one is cancelled, and the task fails with it.
         """
+        why = "its task was revoked"
         try:
-            self._continuing.send(
-                self.store.waits.end(wait_id, how="cancelled", why="its task was revoked", by="revoke")
-            )
+            self._continuing.send(self.store.waits.end(wait_id, how="cancelled", why=why, by="revoke", instead=INSTEAD))
         except NotFound:
             return False
         return True

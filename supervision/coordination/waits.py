@@ -32,6 +32,9 @@ MOST_LEAVES = 100
 
 MOST_DEPTH = 10
 
+INSTEAD = "-instead"
+"""What stands behind a wait's id in that of the wait which takes its place on timeout."""
+
 OnDeath = Literal["fail", "replace", "escalate"]
 
 

@@ -98,10 +98,11 @@ class Gathering(Waiting):
         wanted = gather_terms(described_by)
         wanted = msgspec.structs.replace(wanted, timeout=shortened(wanted.timeout, self.request.expires))
         gather_id = str(self.request.id)
+        parts = [text(steps) for steps in wanted.parts]
         if self.backend.get_state(gather_id) in states.READY_STATES:
+            type(self).gathers().known(gather_id, wanted, parts)
             raise Left  # this message came once more, after all was over
         announce(self, told(len(wanted.parts)), wanted.timeout)
-        parts = [text(steps) for steps in wanted.parts]
         claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args))
         if claim.state == "waiting":
             type(self).fan_out(gather_id)

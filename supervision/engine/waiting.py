@@ -23,7 +23,7 @@ from celery import Task, current_app, states
 from celery.exceptions import Ignore, Reject
 from celery.signals import task_postrun
 
-from supervision.coordination.waits import ERRORS, How, Outcome, described, terms
+from supervision.coordination.waits import ERRORS, INSTEAD, How, Outcome, described, terms
 from supervision.engine.eager import refuse_eager_run
 from supervision.engine.keeping import Keeper
 from supervision.engine.leaving import Left
@@ -185,7 +185,7 @@ def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
     instead = task.app.signature(signature)
     last = _last(instead)
     if last.task in RESUMED:  # under this wait's id it would find this wait, which is over
-        last.options.setdefault("task_id", f"{claim.id}-instead")  # the same one, should this run twice
+        last.options.setdefault("task_id", f"{claim.id}{INSTEAD}")  # the same one, should this run twice
         passes_on = task.app.tasks["celery.accumulate"].s(index=0)  # what Celery itself puts behind a group
         passes_on.options.update(queue=QUEUE, ignore_result=False)
         instead |= passes_on

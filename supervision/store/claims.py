@@ -21,7 +21,7 @@ class Leaf(msgspec.Struct, frozen=True, array_like=True):
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     """A wait's terms as the scripts read them; ``tree`` is absent for a single signal, ``leaves`` empty for a gather.
 
-    ``replacement`` is a signature as text, which no script looks into.
+    ``replacement`` is a signature as text, which no script looks into; ``digest`` tells a gather's parts from others.
     """
 
     leaves: tuple[Leaf, ...]
@@ -34,6 +34,7 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     on_timeout: dict[str, Any] | None = None
     home: str = ""
     parts: int = 0
+    digest: str = ""
     fail_fast: bool = False
 
 

@@ -6,6 +6,7 @@ published again under the same task ids.
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -80,9 +81,9 @@ class Gathers:
         for i in range(0, len(parts), STAGED_PER_SCRIPT):
             some = [each for pair in enumerate(parts[i : i + STAGED_PER_SCRIPT], i) for each in pair]
             self._scripts.run("stage", self._first, [gather_id, STAGED_MS, *some])
-        stored = msgspec.json.encode(to_store(gather)).decode()
+        stored = msgspec.json.encode(to_store(gather, parts)).decode()
         timeout_ms = round(gather.timeout * 1000)
-        answer = self._scripts.run("enter", self._first, [gather_id, stored, mail, timeout_ms, "", "", 0, LEASE_MS])
+        answer = self._scripts.run("enter", self._first, [gather_id, stored, mail, timeout_ms, "", "", 0, LEASE_MS, ""])
         if answer[0] == b"unstaged":
             raise StoreUnavailable(f"gather {gather_id}: the store has lost some of its parts; call it again")
         refuse_other(gather_id, answer)
@@ -91,6 +92,17 @@ class Gathers:
             self._heard.tell(Happened("wait", gather_id, "", "waiting", on=told(len(gather.parts))))
         self._heard.tell(*news([claim]))
         return claim
+
+    def known(self, gather_id: str, gather: Gather, parts: Sequence[str]) -> None:
+        """Raise `InvalidWait` if the id is that of a wait for something else, as `begin` does; begin nothing."""
+        with translated("known"):
+            state, what = self._scripts.client.hmget(self._keys.wait(gather_id), "state", "what")
+        if not isinstance(state, bytes) or not what:
+            return
+        its, mine = msgspec.json.decode(what, type=Stored), to_store(gather, parts)
+        told_of = its.told if its.told != mine.told else f"{its.told} of another gather"
+        if its.told != mine.told or (its.digest and its.digest != mine.digest):
+            refuse_other(gather_id, [b"other", told_of.encode(), state])
 
     def fan(self, gather_id: str, holder: str, published: int) -> Slice | None:
         """The next parts to publish, after those before index ``published``; None if there are none for ``holder``."""
@@ -139,12 +151,13 @@ class Gathers:
         return came, {index: text[1:] for index, text in found.items() if text.startswith("-")}
 
 
-def to_store(gather: Gather) -> Stored:
-    """``gather`` as the scripts have it."""
+def to_store(gather: Gather, parts: Sequence[str]) -> Stored:
+    """``gather`` of these ``parts`` as the scripts have it."""
     return Stored(
         leaves=(),
         told=told(len(gather.parts)),
         parts=len(gather.parts),
+        digest=blake2b("\n".join(parts).encode(), digest_size=8).hexdigest(),
         fail_fast=gather.fail_fast,
         on_timeout=gather.on_timeout,
         home=gather.home,

@@ -128,15 +128,17 @@ class Waits:
         return again
 
     def end(  # noqa: PLR0913 # who ends what, how and why
-        self, wait_id: str, *, how: str, why: str, by: str, value: str = "", claim: bool = False
+        self, wait_id: str, *, how: str, why: str, by: str, value: str = "", claim: bool = False, instead: str = ""
     ) -> list[Claimed]:
         """End an open wait for a person: ``cancelled``, or ``released`` with ``value`` (JSON).
+
+        ``instead``: what took its place on timeout has this behind its id, and is ended where it did.
 
         Raises:
             NotFound: there is none, or it is over.
         """
         lease = LEASE_MS if claim else 0
-        answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease])
+        answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease, instead])
         if answer[0] != b"ended":
             raise NotFound(_over(wait_id, answer))
         self._heard.tell(Happened("order", wait_id, "waiting", how, why, by))

@@ -17,7 +17,7 @@ from waiting import until
 from supervision.coordination.gathers import Gather
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import Progress
-from supervision.coordination.waits import How, Node, Terms, judged, tree
+from supervision.coordination.waits import INSTEAD, How, Node, Terms, judged, tree
 from supervision.errors import InvalidWait, NotFound, SignalAlreadySent, Superseded
 from supervision.store.coordinators import Beat
 from supervision.store.store import Store
@@ -260,6 +260,38 @@ def test_the_id_of_a_wait_is_no_id_for_another_one(store: Store) -> None:
         store.gathers.begin("w", Gather(parts=(({"task": "t"},),)), ["[]"], mail=MAIL)
     assert store.waits.enter("w", first, mail=MAIL).state == "processed"
     assert store.waits.enter("w", None, resumed=True).state == "processed"
+
+
+def test_the_id_of_a_gather_is_no_id_for_another_one(store: Store) -> None:
+    gather = Gather(parts=(({"task": "t"},),))
+    assert store.gathers.begin("g", gather, ["[1]"], mail=MAIL).state == "waiting"
+    with pytest.raises(
+        InvalidWait, match="task_id='g' is that of a wait for all 1 parts of another gather, which is w"
+    ):
+        store.gathers.begin("g", gather, ["[2]"], mail=MAIL)
+    with pytest.raises(InvalidWait, match="all 1 parts of another gather, which is waiting"):
+        store.gathers.known("g", gather, ["[2]"])
+    with pytest.raises(InvalidWait, match="wait for all 1 parts, which is waiting"):
+        store.gathers.known("g", Gather(parts=gather.parts * 2), ["[1]", "[1]"])
+    for unknown in ("g", "another"):
+        store.gathers.known(unknown, gather, ["[1]"])
+    assert store.gathers.begin("g", gather, ["[1]"], mail=MAIL).state == "waiting"
+
+
+def test_what_took_the_place_of_a_wait_on_timeout_is_ended_where_it_is_asked_for(store: Store) -> None:
+    for wait_id in ("w", f"w{INSTEAD}"):
+        store.waits.enter(wait_id, Terms(Node(signal="never"), timeout=0.001), mail=MAIL)
+        until(lambda: store.waits.expire(claim=False)[1])
+    with pytest.raises(NotFound, match="timed_out"):
+        store.waits.end("w", how="cancelled", why="", by="ann", instead=INSTEAD)
+    last = f"w{INSTEAD}{INSTEAD}"
+    store.waits.enter(last, Terms(Node(signal="never")), mail=MAIL)
+    with pytest.raises(NotFound, match="timed_out"):
+        store.waits.end("w", how="cancelled", why="", by="ann")
+    ended = store.waits.end("w", how="cancelled", why="", by="ann", instead=INSTEAD)
+    assert [each.id for each in ended] == [last]
+    with pytest.raises(NotFound, match="cancelled"):
+        store.waits.end("w", how="cancelled", why="", by="ann", instead=INSTEAD)
 
 
 def test_what_nobody_goes_on_with_is_sent_again_ever_more_seldom(store: Store) -> None:

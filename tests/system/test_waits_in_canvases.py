@@ -11,7 +11,7 @@ from celery.exceptions import TaskRevokedError
 from celery_processes import until
 from waiting_system import WaitingSystem, running
 
-from supervision import InvalidWait, SignalTimeout, all_of, any_of, gather, k_of, wait_for
+from supervision import Cancelled, InvalidWait, SignalTimeout, all_of, any_of, gather, k_of, wait_for
 from supervision.client import Client, Progress
 from supervision.settings import for_celery
 
@@ -195,6 +195,27 @@ def test_a_revoked_wait_ends_as_cancelled(system: WaitingSystem, name: str) -> N
         task.get(timeout=SOON)
     until(lambda: system.client.explain(task.id).state == "processed", system.story)
     assert system.client.explain(task.id).how == "cancelled"
+
+
+def test_a_revoked_wait_in_whose_place_another_one_waits_ends_with_that(system: WaitingSystem, name: str) -> None:
+    task = waits(system, f"{name}/a", timeout=0.2, on_timeout=waits(system, f"{name}/b")).apply_async()
+    system.waiting_for(f"{name}/b")
+    system.app.control.revoke(task.id)
+    with pytest.raises(Cancelled, match="its task was revoked"):
+        task.get(timeout=SOON)
+    assert system.client.waits(signal=f"{name}/b") == []
+
+
+def test_a_second_gather_under_the_id_of_another_is_refused_however_that_went(system: WaitingSystem, name: str) -> None:
+    first, other = ([waits(system, f"{name}/{part}", timeout=60)] for part in "ab")
+    task = gather(first, app=system.app).apply_async(task_id=name)
+    system.waiting_for(f"{name}/a")
+    system.client.send(f"{name}/a", 1)
+    assert task.get(timeout=SOON) == [1]
+    gather(first, app=system.app).apply_async(task_id=name)  # the same once more changes nothing
+    second = chain(gather(other, app=system.app).set(task_id=name), system.task("note", tag=name), app=system.app)()
+    with pytest.raises(InvalidWait, match="is that of a wait for all 1 parts of another gather, which is processed"):
+        second.get(timeout=SOON)
 
 
 def test_expires_is_an_earlier_deadline(system: WaitingSystem, name: str) -> None:

@@ -28,7 +28,7 @@ end
 
 local function remove(id)
   redis.call('DEL', key('wait', id))
-  redis.call('UNLINK', key('results', id))
+  redis.call('UNLINK', key('results', id), key('parts', id)) -- the latter of a damaged one only
   redis.call('ZREM', ended, id)
   redis.call('ZREM', undelivered, id)
   redis.call('ZREM', dead_letters, 'wait:' .. id)

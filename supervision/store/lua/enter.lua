@@ -20,7 +20,9 @@ end
 -- A task that somebody gave the id of another one. What is compared is as each version has written it: the same message,
 -- which comes again, is never taken for another.
 local its = state and what ~= '' and channel == '' and state ~= 'dead_letter' and cjson.decode(redis.call('HGET', at_wait, 'what'))
-if its and its.told ~= terms.told then return {'other', its.told, state} end
+local parts_differ = its and its.digest and terms.digest and its.digest ~= terms.digest
+if parts_differ and its.told == terms.told then its.told = its.told .. ' of another gather' end
+if its and (its.told ~= terms.told or parts_differ) then return {'other', its.told, state} end
 if state then
   if channel ~= '' then
     -- An older instance that had claimed it is superseded: what it still says of it is refused, so nobody waits for that.
