@@ -18,7 +18,7 @@ import contextvars
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -167,10 +167,12 @@ class Coordinator:
             self.blocking.in_hand.end(claim.id)
 
     async def _told(self, claim: Claimed, patience: float) -> None:
+        told: list[Claimed] = []
         try:
-            await _driven(self.blocking.telling(claim, patience), asyncio.Event(), lambda _told: None)
+            await _driven(self.blocking.telling(claim, patience), asyncio.Event(), told.append)
         except asyncio.CancelledError:
-            self.blocking.in_hand.keep(claim)  # where it was not told yet: nobody has to wait for its lease
+            if not told:
+                self.blocking.in_hand.keep(claim)  # nobody has to wait for its lease
             raise
 
 
@@ -234,10 +236,8 @@ async def _driven(
             _raised(cancelled)
             if claim is not None:
                 return claim
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), seconds)
-            except TimeoutError:
-                continue
     finally:
         course.close()  # a task that is cancelled stops listening; its wait stays, for when it comes back
 

@@ -199,14 +199,14 @@ class StoreMachine(RuleBasedStateMachine):
             self.report(-1)
 
     @rule(ticker=which)
-    @only_if(lambda self: self.ticks)
+    @only_if(lambda self: self.who_enrols())
     def a_ticker_dies_while_members_come_and_go(self, ticker: int) -> None:
         """After it has enrolled them and before it has committed anything."""
-        claim, view, plan = self.ticks.pop(sorted(self.ticks)[ticker % len(self.ticks)])
+        enrol = self.who_enrols()
+        claim, view, plan = self.ticks.pop(enrol[ticker % len(enrol)])
         self.dies(PLANT, claim)
-        if plan.members.members:
-            self.seen_to_happen["died between enrol and commit"] += 1
-            self.store.ticks._enrolled(view, plan, claim)
+        self.seen_to_happen["died between enrol and commit"] += 1
+        self.store.ticks._enrolled(view, plan, claim)
 
     @rule(ticker=which)
     @only_if(lambda self: self.ticks)
@@ -801,6 +801,9 @@ class StoreMachine(RuleBasedStateMachine):
         if ticker in self.ticks:
             self.dies(PLANT, self.ticks.pop(ticker)[0])
 
+    def who_enrols(self) -> list[int]:
+        return [ticker for ticker, (_, _, plan) in sorted(self.ticks.items()) if plan.members.members]
+
     def dies(self, path: str, claim: Claim) -> None:
         """Nobody notices but a sweep, if it was the one who was to tick."""
         if int(control(self.store, path).get(b"epoch", 0)) == claim.epoch:
@@ -884,9 +887,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "PAUSES_MS", (1, 1, 1))
 
 
+@pytest.fixture(autouse=True)
+def nothing_seen_yet() -> None:
+    StoreMachine.steps, StoreMachine.seen_to_happen = 0, Counter()
+
+
 def searched(server: EmbeddedStore, how: settings) -> None:
-    StoreMachine.url, StoreMachine.steps = server.url, 0
-    StoreMachine.seen_to_happen = Counter()
+    StoreMachine.url = server.url
     run_state_machine_as_test(StoreMachine, settings=how)
     found = [f"{times:7} {what}" for what, times in sorted(StoreMachine.seen_to_happen.items())]
     sys.stdout.write("\n".join((f"\n{StoreMachine.steps} steps", *found, "")))
@@ -918,12 +925,19 @@ NEVER_TO_BE_MISSED = (
         "woken busy",
     ),
 )
-"""What a long search has to come across: one that does not says nothing about it."""
+"""What a long search has to come across: one that does not says nothing about it, and goes on."""
+
+MOST_SEARCHES = 4
+"""In one of them something rare may not happen, by chance; one takes two to three minutes."""
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_ten_thousand_steps_break_nothing_and_miss_nothing(valkey_server: EmbeddedStore) -> None:
-    searched(valkey_server, LONG_SEARCH)
-    assert StoreMachine.steps >= PLENTY
-    assert [what for what in NEVER_TO_BE_MISSED if not StoreMachine.seen_to_happen[what]] == []
+    for _ in range(MOST_SEARCHES):
+        searched(valkey_server, LONG_SEARCH)
+        assert StoreMachine.steps >= PLENTY
+        missed = [what for what in NEVER_TO_BE_MISSED if not StoreMachine.seen_to_happen[what]]
+        if not missed:
+            break
+    assert missed == []
