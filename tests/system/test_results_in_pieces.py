@@ -150,6 +150,7 @@ def test_a_result_that_was_read_in_part_is_finished_by_a_worker_that_ends_withou
     assert pipe.heard == [7]
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("remapped", ["", "SIGQUIT"], ids=["warm", "cold"])
 def test_a_worker_that_ends_without_its_broker_hears_of_a_task_that_has_succeeded(
     tmp_path: Path, remapped: str
