@@ -149,31 +149,19 @@ class Coordinator:
     ) -> AsyncIterator[Any]:
         """As `supervision.participant.Coordinator.waiting`."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
-        course = self.blocking.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=_waker(loop, woken))
-        claim = await _driven(course, woken, self.blocking.in_hand.keep)
-        try:
+        with self.blocking.in_hand(on, timeout=timeout, expects=expects, on_death=on_death) as wait:
+            claim = await _driven(self.blocking.course(wait, _waker(loop, woken)), woken)
             try:
                 value = answer(claim)
             except WaitEnded:
-                await self._told(claim, timeout)
+                await _driven(self.blocking.telling(claim, timeout), woken)
                 raise
             try:
                 yield value
             except BaseException:
                 await _to_its_end(self.blocking.failed, claim)
                 raise
-            await self._told(claim, timeout)
-        finally:
-            self.blocking.in_hand.end(claim.id)
-
-    async def _told(self, claim: Claimed, patience: float) -> None:
-        told: list[Claimed] = []
-        try:
-            await _driven(self.blocking.telling(claim, patience), asyncio.Event(), told.append)
-        except asyncio.CancelledError:
-            if not told:
-                self.blocking.in_hand.keep(claim)  # nobody has to wait for its lease
-            raise
+            await _driven(self.blocking.telling(claim, timeout), woken)
 
 
 def _in_a_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -223,17 +211,13 @@ async def _to_its_end(call: Callable[..., _T], *arguments: Any) -> _T:
     return brought
 
 
-async def _driven(
-    course: Generator[float, None, Claimed], woken: asyncio.Event, keep: Callable[[Claimed], object]
-) -> Claimed:
-    """Drive ``course``, whose steps talk to the store, with this event loop; ``keep`` gets what nobody takes."""
+async def _driven(course: Generator[float, None, Claimed], woken: asyncio.Event) -> Claimed:
+    """Drive ``course``, whose steps talk to the store, with this event loop."""
     try:
         while True:
             woken.clear()
             (seconds, claim), cancelled = await _whole(_step, course)
-            if cancelled and claim is not None:
-                keep(claim)
-            _raised(cancelled)
+            _raised(cancelled)  # what was claimed is given out again to whoever waits for the same next
             if claim is not None:
                 return claim
             with suppress(TimeoutError):

@@ -46,8 +46,9 @@ class Heart:
                 self._wake.set()
             self._alive[name] = (beat, refused)
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def end(self, name: str, beat: Callable[[], Beat]) -> None:
         """No longer beat for ``name``, unless another instance of it has begun meanwhile."""

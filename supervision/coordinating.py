@@ -139,8 +139,8 @@ class Coordination:
     def revoke(self, wait_id: str) -> bool:
         """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.
 
-        It is gone on with by its message, which whoever gets it throws away as Celery does. Where another wait took its
-        place on timeout, that one is cancelled, and the task fails with it.
+        It is gone on with by its message, which whoever gets it throws away as Celery does. Where another wait takes
+        its place on timeout, that one is cancelled, or will be when it begins, and the task fails with it.
         """
         why = "its task was revoked"
         try:

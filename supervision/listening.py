@@ -42,8 +42,9 @@ class Listener:
         with self._lock:
             self._callbacks.setdefault(wait_id, []).append(callback)
             if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._listen, name="supervision-listener", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._listen, name="supervision-listener", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def forget(self, wait_id: str, callback: Callable[[], object]) -> None:
         """No longer call."""
@@ -113,11 +114,14 @@ class Listener:
 
 def driven(course: Generator[float, None, Claimed], woken: threading.Event) -> Claimed:
     """Drive ``course`` with this thread."""
-    while True:
-        woken.clear()
-        try:
-            seconds = next(course)
-        except StopIteration as end:
-            claim: Claimed = end.value
-            return claim
-        woken.wait(seconds)
+    try:
+        while True:
+            woken.clear()
+            try:
+                seconds = next(course)
+            except StopIteration as end:
+                claim: Claimed = end.value
+                return claim
+            woken.wait(seconds)
+    finally:
+        course.close()  # who is interrupted no longer listens, however long what interrupted it is kept

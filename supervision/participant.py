@@ -13,7 +13,6 @@ Rules:
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -32,9 +31,8 @@ from supervision.coordination.waits import (
     node_of,
     valid_terms,
 )
-from supervision.errors import Lost, StoreUnavailable, Superseded, WaitEnded
-from supervision.in_hand import InHand
-from supervision.listening import SILENCE_S, Listener, driven
+from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, WaitEnded
+from supervision.listening import Listener, driven
 from supervision.presence import Presence
 from supervision.repeating import AWAY_S, TOLD_S, patiently
 from supervision.store.claims import Claimed, answer
@@ -55,7 +53,8 @@ class Coordinator:
     ) -> None:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
-        self.in_hand: Final = InHand()
+        self._in_hand: set[str] = set()
+        self._lock = threading.Lock()
         self._refused, self._left = "", False
         self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
         self.name: Final = presence.name
@@ -96,8 +95,8 @@ class Coordinator:
         Nobody else of this coordinator can wait for the same before that.
         """
         woken = threading.Event()
-        claim = driven(self.course(on, timeout=timeout, expects=expects, on_death=on_death, wake=woken.set), woken)
-        try:
+        with self.in_hand(on, timeout=timeout, expects=expects, on_death=on_death) as wait:
+            claim = driven(self.course(wait, woken.set), woken)
             try:
                 value = answer(claim)
             except WaitEnded:
@@ -109,42 +108,49 @@ class Coordinator:
                 self.failed(claim)
                 raise
             driven(self.telling(claim, timeout), woken)
-        finally:
-            self.in_hand.end(claim.id)
 
-    def course(  # one wait
-        self, on: Any, *, timeout: float, expects: str, on_death: OnDeath, wake: Callable[[], object]
-    ) -> Generator[float, None, Claimed]:
-        """A wait as steps, which both clients drive: yields how long to sleep at most; ends with the claim.
+    @contextmanager
+    def in_hand(self, on: Any, *, timeout: float, expects: str, on_death: OnDeath) -> Iterator[Terms]:
+        """A wait is one caller's, from its first step until what came of it is told; both clients wait inside.
 
-        The claim is in the hand of who gets it, until that one ends it there.
+        Another caller of this instance would be given the same claim again, and both would go on with it.
         """
         node = node_of(on, expects)
         wait = valid_terms(Terms(on=node, timeout=timeout, owner=self.name, on_death=on_death))
-        wait_id, token = f"{self.name}>{brief(wait.on)}", uuid.uuid4().hex
-        self.in_hand.begin(wait_id, described(wait.on))
-        deadline, got = time.monotonic() + wait.timeout, False
-        self._listener.watch(wait_id, wake)
+        wait_id = self._id(wait)
+        with self._lock:
+            if wait_id in self._in_hand:
+                raise InvalidWait(
+                    f"{self.name} waits for {described(node)!r} already, or goes on with it: in another thread, which "
+                    "can share what it gets, or in a block of `waiting` around this one, which has it"
+                )
+            self._in_hand.add(wait_id)
         try:
+            yield wait
+        finally:
+            self._in_hand.discard(wait_id)
+
+    def course(self, wait: Terms, wake: Callable[[], object]) -> Generator[float, None, Claimed]:
+        """A wait in hand as steps, which both clients drive: yields how long to sleep at most; ends with the claim."""
+        wait_id, deadline = self._id(wait), time.monotonic() + wait.timeout
+        try:
+            self._listener.watch(wait_id, wake)
             while True:
                 if self._listener.closed:
                     raise StoreUnavailable(f"{self.name}: its client is closed; the wait is kept for its name")
                 try:
-                    claim = self._enter(wait_id, wait, token)
+                    claim = self._enter(wait_id, wait)
                 except StoreUnavailable:
                     if time.monotonic() >= deadline:
                         raise
                     yield AWAY_S
                     continue
-                if got := claim.state == "received":
+                if claim.state == "received":
                     return claim
-                waits = claim.state == "waiting"  # else another thread has claimed it
-                deadline = time.monotonic() + claim.left if waits else deadline
-                yield min(max(claim.left, 0.01 if waits else SILENCE_S), LONGEST_SLEEP_S)
+                deadline = time.monotonic() + claim.left
+                yield min(max(claim.left, 0.01), LONGEST_SLEEP_S)
         finally:
             self._listener.forget(wait_id, wake)
-            if not got:
-                self.in_hand.end(wait_id)
 
     def telling(self, claim: Claimed, patience: float) -> Generator[float, None, Claimed]:
         """That this one has gone on with ``claim``, told as steps: again while the store is away, for so long."""
@@ -198,21 +204,17 @@ class Coordinator:
             except StoreUnavailable as away:  # its silence will tell it; what is raised is what went wrong
                 _log.warning("failure_not_heard", coordinator=self.name, error=str(away))
 
-    def _enter(self, wait_id: str, wait: Terms, token: str) -> Claimed:
+    def _id(self, wait: Terms) -> str:
+        return f"{self.name}>{brief(wait.on)}"
+
+    def _enter(self, wait_id: str, wait: Terms) -> Claimed:
         if self._refused:
             raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
-        if kept := self.in_hand.kept(wait_id):
-            held = self._waits.hold([kept])
-            self.in_hand.forget(wait_id)
-            if held:
-                return kept
         try:
-            claim = self._waits.enter(
-                wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation, token=token
-            )
+            claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
         except Lost:
             self._refuse(LOST)
-            return self._enter(wait_id, wait, token)
+            return self._enter(wait_id, wait)
         if claim.state == "dead_letter":
             again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
             raise WaitEnded(f"{self.name}: its wait has ended, and whoever got that never ended well; {again}")

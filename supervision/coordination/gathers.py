@@ -28,13 +28,14 @@ Step = dict[str, Any]
 
 
 class Gather(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that was said about one gather, as it travels in a signature."""
+    """All that was said about one gather, as it travels in a signature; ``instead_of`` as of a wait's terms."""
 
     parts: tuple[tuple[Step, ...], ...]
     fail_fast: bool = False
     timeout: float = DEFAULT_TIMEOUT_S
     on_timeout: dict[str, Any] | None = None
     home: str = ""
+    instead_of: str = ""
 
 
 class Arrival(NamedTuple):

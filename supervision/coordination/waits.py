@@ -84,7 +84,8 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that was said about one wait, as it travels in a signature and stands in the store.
 
     ``on_timeout`` is None to raise, or one of ``{"value": ...}`` and ``{"signature": ...}``; ``owner`` the coordinator
-    that waits, if one does; ``home`` the default queue of the app that made the wait, where what follows goes on.
+    that waits, if one does; ``home`` the default queue of the app that made the wait, where what follows goes on;
+    ``instead_of`` the wait whose place it took on timeout, the first of several.
     """
 
     on: Node
@@ -95,6 +96,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     owner: str = ""
     carry: bool = False
     home: str = ""
+    instead_of: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):

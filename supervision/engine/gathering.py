@@ -99,11 +99,12 @@ class Gathering(Waiting):
         wanted = msgspec.structs.replace(wanted, timeout=shortened(wanted.timeout, self.request.expires))
         gather_id = str(self.request.id)
         parts = [text(steps) for steps in wanted.parts]
-        if self.backend.get_state(gather_id) in states.READY_STATES:
-            type(self).gathers().known(gather_id, wanted, parts)
-            raise Left  # this message came once more, after all was over
-        announce(self, told(len(wanted.parts)), wanted.timeout)
-        claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args))
+        over = self.backend.get_state(gather_id) in states.READY_STATES  # a message that comes once more begins nothing
+        if not over:
+            announce(self, told(len(wanted.parts)), wanted.timeout)
+        claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args), resumed=over)
+        if over and claim.state == "processed":
+            raise Left
         if claim.state == "waiting":
             type(self).fan_out(gather_id)
         return claim

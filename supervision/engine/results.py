@@ -15,7 +15,7 @@ Rules:
 """
 
 from collections.abc import Callable, Generator
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_SUSPENDED, getgeneratorstate
 from typing import Any
 
 from celery import bootsteps
@@ -74,4 +74,4 @@ class _Readers:
 
     def _left_off(self, fd: int, process: Any) -> Reader | None:
         whose, reader = self._latest.get(fd, (None, None))
-        return reader if reader and whose is process and getgeneratorstate(reader) != GEN_CLOSED else None
+        return reader if reader and whose is process and getgeneratorstate(reader) == GEN_SUSPENDED else None

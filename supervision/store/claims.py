@@ -35,6 +35,7 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     home: str = ""
     parts: int = 0
     digest: str = ""
+    instead_of: str = ""
     fail_fast: bool = False
 
 

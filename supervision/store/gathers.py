@@ -71,19 +71,24 @@ class Gathers:
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
-    def begin(self, gather_id: str, gather: Gather, parts: Sequence[str], *, mail: str) -> Claimed:
+    def begin(
+        self, gather_id: str, gather: Gather, parts: Sequence[str], *, mail: str, resumed: bool = False
+    ) -> Claimed:
         """Begin to wait for ``parts`` (as text, in order), or claim how that ended, as `Waits.enter` does.
+
+        With ``resumed`` none is begun.
 
         Raises:
             InvalidWait: the task's id is that of a wait for something else.
             StoreUnavailable: the store has lost parts that it had taken; nothing has begun.
         """
-        for i in range(0, len(parts), STAGED_PER_SCRIPT):
+        for i in range(0, 0 if resumed else len(parts), STAGED_PER_SCRIPT):
             some = [each for pair in enumerate(parts[i : i + STAGED_PER_SCRIPT], i) for each in pair]
             self._scripts.run("stage", self._first, [gather_id, STAGED_MS, *some])
         stored = msgspec.json.encode(to_store(gather, parts)).decode()
         timeout_ms = round(gather.timeout * 1000)
-        answer = self._scripts.run("enter", self._first, [gather_id, stored, mail, timeout_ms, "", "", 0, LEASE_MS, ""])
+        arguments = [gather_id, stored, mail, timeout_ms, "", "", int(resumed), LEASE_MS]
+        answer = self._scripts.run("enter", self._first, arguments)
         if answer[0] == b"unstaged":
             raise StoreUnavailable(f"gather {gather_id}: the store has lost some of its parts; call it again")
         refuse_other(gather_id, answer)
@@ -92,17 +97,6 @@ class Gathers:
             self._heard.tell(Happened("wait", gather_id, "", "waiting", on=told(len(gather.parts))))
         self._heard.tell(*news([claim]))
         return claim
-
-    def known(self, gather_id: str, gather: Gather, parts: Sequence[str]) -> None:
-        """Raise `InvalidWait` if the id is that of a wait for something else, as `begin` does; begin nothing."""
-        with translated("known"):
-            state, what = self._scripts.client.hmget(self._keys.wait(gather_id), "state", "what")
-        if not isinstance(state, bytes) or not what:
-            return
-        its, mine = msgspec.json.decode(what, type=Stored), to_store(gather, parts)
-        told_of = its.told if its.told != mine.told else f"{its.told} of another gather"
-        if its.told != mine.told or (its.digest and its.digest != mine.digest):
-            refuse_other(gather_id, [b"other", told_of.encode(), state])
 
     def fan(self, gather_id: str, holder: str, published: int) -> Slice | None:
         """The next parts to publish, after those before index ``published``; None if there are none for ``holder``."""
@@ -161,4 +155,5 @@ def to_store(gather: Gather, parts: Sequence[str]) -> Stored:
         fail_fast=gather.fail_fast,
         on_timeout=gather.on_timeout,
         home=gather.home,
+        instead_of=gather.instead_of,
     )

@@ -55,14 +55,13 @@ class Waits:
         mail: str = "",
         channel: str = "",
         incarnation: int = 0,
-        token: str = "",
         resumed: bool = False,
     ) -> Claimed:
         """Begin to wait, or claim how the wait ended; which of the two is decided by the store.
 
-        ``mail`` is the message that goes on with it, ``channel`` where a process listens instead, whose call has a
-        ``token`` of its own: it gets what it has claimed again, when it has not heard the answer. ``resumed`` is a
-        message that says that the wait has ended, which begins none.
+        ``mail`` is the message that goes on with it, ``channel`` where a process listens instead, which gets what its
+        ``incarnation`` has claimed again, until it has told what came of it. ``resumed`` is a message that says that
+        the wait has ended, which begins none.
 
         Raises:
             NotFound: nobody expected is known by that name.
@@ -83,7 +82,6 @@ class Waits:
                 incarnation or "",
                 int(resumed),
                 LEASE_MS,
-                token,
             ],
         )
         _refuse(answer[0].decode(), [part.decode() for part in answer[1:3]], answer, terms)
@@ -132,7 +130,7 @@ class Waits:
     ) -> list[Claimed]:
         """End an open wait for a person: ``cancelled``, or ``released`` with ``value`` (JSON).
 
-        ``instead``: what took its place on timeout has this behind its id, and is ended where it did.
+        ``instead``: what takes its place on timeout has this behind its id, and is ended where it did, or when it will.
 
         Raises:
             NotFound: there is none, or it is over.
@@ -141,8 +139,8 @@ class Waits:
         answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease, instead])
         if answer[0] != b"ended":
             raise NotFound(_over(wait_id, answer))
-        self._heard.tell(Happened("order", wait_id, "waiting", how, why, by))
-        return self._handed(answer[1:])
+        self._heard.tell(Happened("order", answer[1].decode(), "waiting", how, why, by))
+        return self._handed(answer[2:])
 
     def retry(self, wait_id: str, *, why: str, by: str, claim: bool = False) -> list[Claimed]:
         """Make a wait deliverable again that was given up.
@@ -214,6 +212,7 @@ def to_store(wait: Terms) -> Stored:
         carry=wait.carry,
         on_timeout=wait.on_timeout,
         home=wait.home,
+        instead_of=wait.instead_of,
     )
 
 

@@ -1,7 +1,9 @@
 """The asyncio client whose tasks are cancelled while a thread of theirs talks to the store."""
 
 import asyncio
+import gc
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from waiting import until
 from supervision import aio
 from supervision.client import Client
 from supervision.server import EmbeddedStore
+from supervision.store.waits import Claimed
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ async def silent(server: EmbeddedStore) -> AsyncIterator[None]:
 
 async def asks(coordinator: aio.Coordinator) -> None:
     """Until a thread of this coordinator's asks the store about a wait."""
-    await asyncio.to_thread(until, lambda: coordinator.blocking.in_hand._theirs)
+    await asyncio.to_thread(until, lambda: coordinator.blocking._in_hand)
 
 
 async def cancelled(task: "asyncio.Task[Any]") -> None:
@@ -75,16 +78,28 @@ def test_what_a_cancelled_wait_had_claimed_is_the_next_ones_and_no_start_of_it_i
     assert asyncio.run(program()) == b"1"
 
 
-def test_what_was_kept_is_no_longer_given_out_once_another_instance_has_it(server: EmbeddedStore) -> None:
+def test_a_wait_is_in_nobodys_hand_when_its_loop_was_closed_while_it_claimed(server: EmbeddedStore) -> None:
     with Client(server.url) as client:
         client.send("done", 1)
         ann = client.coordinator("ann")
-        course = ann.course("done", timeout=60, expects="", on_death="fail", wake=lambda: None)
-        with pytest.raises(StopIteration) as end:
-            next(course)
-        ann.in_hand.keep(end.value.value)
-        assert client.coordinator("ann").wait("done") == 1
-        assert not ann._waits.hold([end.value.value])
+        enter, claimed, closed = ann._waits.enter, threading.Event(), threading.Event()
+
+        def slow(*arguments: Any, **options: Any) -> Claimed:
+            claim = enter(*arguments, **options)
+            claimed.set()
+            closed.wait(30)
+            return claim
+
+        ann._waits.enter = slow  # type: ignore[method-assign] # what it does, and not at once
+        loop = asyncio.new_event_loop()
+        task: Any = loop.create_task(aio.Coordinator(ann).wait("done", timeout=60))
+        loop.run_until_complete(asyncio.to_thread(claimed.wait, 30))
+        loop.close()
+        del task
+        ann._waits.enter = enter  # type: ignore[method-assign] # as before
+        closed.set()
+        until(lambda: gc.collect() >= 0 and not ann._in_hand)  # when its thread has ended
+        assert ann.wait("done", timeout=60) == 1
 
 
 def test_a_registration_that_is_cancelled_has_failed_and_leaves_nobody_who_beats(server: EmbeddedStore) -> None:

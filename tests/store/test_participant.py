@@ -1,26 +1,40 @@
 """How a coordinator of a plain process waits: what it asks the store for, and how often."""
 
+import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import msgspec
 import pytest
 from waiting import until
 
 from supervision.client import Client
+from supervision.coordination.waits import Node, Terms
 from supervision.errors import InvalidWait, NotFound, SignalTimeout, StoreUnavailable, Superseded, WaitEnded
+from supervision.participant import Coordinator
 from supervision.server import EmbeddedStore
 
+FOR_S = Terms(Node(signal="s"), timeout=60)
 
-def test_what_is_not_ours_to_go_on_with_is_not_asked_for_all_the_time(server: EmbeddedStore, namespace: str) -> None:
+
+def claims(coordinator: Coordinator) -> None:
+    """Get the end of the wait for ``s``, and never say what came of it."""
+    with pytest.raises(StopIteration):
+        next(coordinator.course(msgspec.structs.replace(FOR_S, owner=coordinator.name), lambda: None))
+
+
+def test_what_an_instance_could_not_tell_the_end_of_it_gets_again_at_once_and_that_is_no_new_start(
+    server: EmbeddedStore, namespace: str
+) -> None:
     with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
-        client.send("s")
-        claimed = ann.course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
-        with pytest.raises(StopIteration):
-            next(claimed)
-        ann.in_hand.end("ann>s")  # given up on, as by one that could not tell the store
-        course = ann.course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
-        assert 29.0 <= next(course) <= 30
-        course.close()
+        client.send("s", 7)
+        for _ in range(6):  # more often than what never ended may be started
+            claims(ann)
+        with ann.waiting("s", timeout=60) as value:
+            assert value == 7
+            assert client._store.client.hget(client._store.keys.wait("ann>s"), "started") == b"1"
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError], ids=["ends well", "raises"])
@@ -46,9 +60,52 @@ def test_a_wait_that_fails_or_is_given_up_is_in_nobodys_hand(server: EmbeddedSto
                 ann.wait("never", timeout=0.05)
             with pytest.raises(NotFound):
                 ann.wait("nobodys", expects="nobody")
-            course = ann.course("given-up", timeout=60, expects="", on_death="fail", wake=lambda: None)
-            next(course)
-            course.close()
+
+
+def test_who_is_interrupted_can_wait_again_however_long_what_interrupted_it_is_kept(
+    server: EmbeddedStore, namespace: str
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
+            threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+            with pytest.raises(Interrupted) as kept:
+                ann.wait("s", timeout=60)
+            client.send("s", 7)
+            assert ann.wait("s", timeout=60) == 7
+            assert kept.value.__traceback__
+            assert client._listener._callbacks == {}
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("thread", ["supervision-listener", "supervision-heart"])
+def test_where_no_thread_can_be_started_that_is_said_and_the_next_call_starts_it(
+    server: EmbeddedStore, namespace: str, monkeypatch: pytest.MonkeyPatch, thread: str
+) -> None:
+    start, refused = threading.Thread.start, list[str]()
+
+    def refuse_once(self: threading.Thread) -> None:
+        if self.name == thread and not refused:
+            refused.append(self.name)
+            raise RuntimeError("can't start new thread")  # as the system says it
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with Client(server.url, namespace=namespace) as client:
+        client.send("s", 7)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            client.coordinator("ann").wait("s", timeout=60)
+        ann = client.coordinator("ann")
+        assert ann.wait("s", timeout=60) == 7
+        assert refused == [thread]
+        assert {"supervision-listener", "supervision-heart"} <= {each.name for each in threading.enumerate()}
 
 
 def test_a_wait_over_which_five_instances_died_is_given_up_loudly_until_somebody_retries_it(
@@ -57,9 +114,7 @@ def test_a_wait_over_which_five_instances_died_is_given_up_loudly_until_somebody
     with Client(server.url, namespace=namespace) as client:
         client.send("s", {"by": "ann"})
         for _ in range(5):  # each gets the signal, and never says how that ended
-            course = client.coordinator("bob").course("s", timeout=60, expects="", on_death="fail", wake=lambda: None)
-            with pytest.raises(StopIteration):
-                next(course)
+            claims(client.coordinator("bob"))
         bob = client.coordinator("bob")
         with pytest.raises(WaitEnded, match=r"bob: .*`supervision retry 'wait:bob>s'`"):
             bob.wait("s", timeout=60)

@@ -54,24 +54,19 @@ def test_a_wait_ends_when_the_store_is_back_and_has_heard_that_it_has_ended(serv
 
 def test_one_that_timed_out_is_told_so_when_the_store_is_back(server: EmbeddedStore) -> None:
     with Client(server.url) as client, client.coordinator("ann") as ann:
-        course = ann.course("never", timeout=0.05, expects="", on_death="fail", wake=lambda: None)
-        claim = claimed(course)
-        with away(server):
-            ann.in_hand.keep(claim)  # claimed before the store died, as by a thread that is slow
-            ann._waits.hold = list  # type: ignore[method-assign] # what it answered before
-        with pytest.raises(SignalTimeout):
-            ann.wait("never", timeout=60)
-        assert state(client, "ann>never") == ("processed", 1)
+        enter = ann._waits.enter
 
-
-def claimed(course: Iterator[float]) -> Claimed:
-    never = threading.Event()
-    while True:
-        try:
-            never.wait(next(course))
-        except StopIteration as end:
-            claim: Claimed = end.value
+        def claims_and_is_alone(*arguments: Any, **options: Any) -> Claimed:
+            claim = enter(*arguments, **options)
+            if claim.state == "received":
+                with away(server):
+                    pass
             return claim
+
+        ann._waits.enter = claims_and_is_alone  # type: ignore[method-assign] # and the store dies then
+        with pytest.raises(SignalTimeout):
+            ann.wait("never", timeout=4)  # and tells it for as long
+        assert state(client, "ann>never") == ("processed", 1)
 
 
 def test_an_asyncio_wait_ends_when_the_store_is_back_and_has_heard_that_it_has_ended(server: EmbeddedStore) -> None:

@@ -6,14 +6,15 @@ import select
 import signal
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from celery import Celery
 from celery.concurrency import asynpool
 from celery_processes import Worker, ended, lines, publish, until
-from cut_line import cut_line
+from cut_line import CutLine, cut_line
 from hardened_app import hardened
 from kombu.asynchronous import Hub
 
@@ -121,21 +122,28 @@ def test_what_a_dead_process_left_in_the_middle_is_not_read_on_with_what_the_nex
     assert pipe.heard == [8]
 
 
-def test_a_worker_outlives_losing_its_broker_while_it_reads(tmp_path: Path) -> None:
+@contextmanager
+def losing_its_broker_in_mid_result(tmp_path: Path, **environment: str) -> Iterator[tuple[Worker, CutLine, Celery]]:
+    """A worker that has read the first piece of a result, the line to its broker, which is cut, and who publishes."""
     with EmbeddedStore(tmp_path / "store") as store, cut_line(store.url) as (line, url), hardened(store.url) as app:
-        worker = Worker(tmp_path, url, QUEUE, slots=1)
+        worker = Worker(tmp_path, url, QUEUE, slots=1, **environment)
         with ended(worker):
             worker.await_ready()
             publish(app, "probe.falter", str(tmp_path), "said", "go", queue=QUEUE)
             until(lambda: lines(tmp_path, "said"), lambda: f"the first piece:\n{worker.log[-3000:]}")
             line.cut()
             worker.await_log("Connection to broker lost")
-            line.mend()
-            worker.await_log("Connected to", times=2)
-            (tmp_path / "go").touch()
-            publish(app, "probe.mark", str(tmp_path), "after", queue=QUEUE)
-            until(lambda: lines(tmp_path, "after"), lambda: f"the next task:\n{worker.log[-3000:]}")
-            assert not worker.logged("Unrecoverable error")
+            yield worker, line, app
+
+
+def test_a_worker_outlives_losing_its_broker_while_it_reads(tmp_path: Path) -> None:
+    with losing_its_broker_in_mid_result(tmp_path) as (worker, line, app):
+        line.mend()
+        worker.await_log("Connected to", times=2)
+        (tmp_path / "go").touch()
+        publish(app, "probe.mark", str(tmp_path), "after", queue=QUEUE)
+        until(lambda: lines(tmp_path, "after"), lambda: f"the next task:\n{worker.log[-3000:]}")
+        assert not worker.logged("Unrecoverable error")
 
 
 def test_a_result_that_was_read_in_part_is_finished_by_a_worker_that_ends_without_its_broker(pipe: Pipe) -> None:
@@ -155,18 +163,11 @@ def test_a_result_that_was_read_in_part_is_finished_by_a_worker_that_ends_withou
 def test_a_worker_that_ends_without_its_broker_hears_of_a_task_that_has_succeeded(
     tmp_path: Path, remapped: str
 ) -> None:
-    with EmbeddedStore(tmp_path / "store") as store, cut_line(store.url) as (line, url), hardened(store.url) as app:
-        worker = Worker(tmp_path, url, QUEUE, slots=1, REMAP_SIGTERM=remapped)
-        with ended(worker):
-            worker.await_ready()
-            publish(app, "probe.falter", str(tmp_path), "said", "go", queue=QUEUE)
-            until(lambda: lines(tmp_path, "said"), lambda: f"the first piece:\n{worker.log[-3000:]}")
-            line.cut()
-            worker.await_log("Connection to broker lost")
-            worker.send(signal.SIGTERM)
-            worker.await_log("Warm shutdown|Soft Shutdown")
-            (tmp_path / "go").touch()
-            # Without it: half a minute for what it takes for the length of a result. The exit status is Celery's own: 1
-            # where the cold shutdown comes in the middle of its handling of the lost connection.
-            worker.wait(within=25)
-            assert not worker.logged("WorkerLostError")
+    with losing_its_broker_in_mid_result(tmp_path, REMAP_SIGTERM=remapped) as (worker, _line, _app):
+        worker.send(signal.SIGTERM)
+        worker.await_log("Warm shutdown|Soft Shutdown")
+        (tmp_path / "go").touch()
+        # Without it: half a minute for what it takes for the length of a result. The exit status is Celery's own: 1
+        # where the cold shutdown comes in the middle of its handling of the lost connection.
+        worker.wait(within=25)
+        assert not worker.logged("WorkerLostError")

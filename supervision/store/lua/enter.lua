@@ -1,8 +1,7 @@
--- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms, token) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded|lost, name...} | {other, what it is for, state} | {gone|unstaged}
+-- enter(outbox, entries, events, counters; id, what, mail, timeout_ms, channel, incarnation, resumed, lease_ms) -> {waiting, left_ms, began or nothing, whose death a parent was told of or nothing} | {received, ...} | {unknown|circle|superseded|lost, name...} | {other, what it is for, state} | {gone|unstaged}
 -- with waits
 local id, what, mail, timeout, channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local terms, at_wait, lease = what ~= '' and cjson.decode(what) or {}, key('wait', ARGV[1]), tonumber(ARGV[8])
-local token = ARGV[9] ~= '' and ARGV[9] -- of a program's call, see `claim`
 
 local newest = ARGV[6] ~= '' and redis.call('HGET', key('coordinator', terms.owner), 'incarnation')
 if ARGV[6] ~= '' and newest ~= ARGV[6] then return {lost(newest, ARGV[6]) and 'lost' or 'superseded', terms.owner} end
@@ -24,17 +23,19 @@ local parts_differ = its and its.digest and terms.digest and its.digest ~= terms
 if parts_differ and its.told == terms.told then its.told = its.told .. ' of another gather' end
 if its and (its.told ~= terms.told or parts_differ) then return {'other', its.told, state} end
 if state then
+  local again = false
   if channel ~= '' then
     -- An older instance that had claimed it is superseded: what it still says of it is refused, so nobody waits for that.
-    if redis.call('HGET', at_wait, 'claimer') ~= ARGV[6] then redis.call('HSET', at_wait, 'lease', '0') end
+    again = redis.call('HGET', at_wait, 'claimer') == ARGV[6]
+    if not again then redis.call('HSET', at_wait, 'lease', '0') end
     redis.call('HSET', at_wait, 'channel', channel, 'claimer', ARGV[6])
   end
-  if state ~= 'waiting' then return contained('wait', id, claim, id, lease, token) or {'dead_letter'} end
+  if state ~= 'waiting' then return contained('wait', id, claim, id, lease, again) or {'dead_letter'} end
   if tonumber(redis.call('ZSCORE', deadlines, member(0, id))) > now then return still_waiting() end
   -- No sweep has come by: where no workers are, those who wait end their waits themselves.
   local wait = hash(at_wait)
   finish(id, wait, terms_of(wait), 'timed_out', late(id, terms_of(wait)))
-  return claim(id, lease, token)
+  return claim(id, lease)
 end
 if ARGV[7] == '1' then return {'gone'} end
 
@@ -67,5 +68,7 @@ if terms.parts then
 end
 wait_event(id, '', 'waiting', terms.told, terms.owner)
 begin(id, wait, terms)
+local revoked = wait.state == 'waiting' and terms.instead_of and redis.call('HGET', key('wait', terms.instead_of), 'revoked')
+if revoked then finish(id, wait, terms, 'cancelled', revoked, 'revoke') end
 if wait.state == 'waiting' then return still_waiting('began') end
-return claim(id, lease, token)
+return claim(id, lease)

@@ -41,9 +41,9 @@ end
 
 -- Claims the outcome of a wait for `lease_ms`. Answers {received, how, why, what, mail, start, value or '', name, payload...},
 -- or the state that it is in when there is nothing to go on with: {waiting|processed|dead_letter|gone, how, why, what};
--- {busy, left_ms} while somebody else has claimed it; given_up is a dead letter from now on. Who comes again with the
--- `token` of its claim has not heard the answer, and gets that claim.
-local function claim(id, lease_ms, token)
+-- {busy, left_ms} while somebody else has claimed it; given_up is a dead letter from now on. It is given out
+-- `again` to who has it and has not heard so, or could not tell what came of it.
+local function claim(id, lease_ms, again)
   local at_wait = key('wait', id)
   local wait = hash(at_wait)
   if not wait.state then return {'gone'} end
@@ -51,7 +51,7 @@ local function claim(id, lease_ms, token)
     local known = wait.state == 'processed' and payloads(wait, terms_of(wait)) or {}
     return {wait.state, wait.how or '', wait.why or '', wait.what, wait.mail or '', '0', wait.value or '', unpack(known)}
   end
-  local again = token and wait.token == token and wait.state == 'received'
+  again = again and wait.state == 'received'
   local busy = wait.state == 'received' and not again and tonumber(wait.lease) - now or 0
   if busy > 0 then return {'busy', text(busy)} end
   local start, terms = redis.call('HINCRBY', at_wait, 'started', again and 0 or 1), terms_of(wait)
@@ -63,7 +63,7 @@ local function claim(id, lease_ms, token)
     wait_event(id, wait.state, 'dead_letter', 'what follows it was started ' .. MOST_STARTS .. ' times and never ended')
     return {'given_up', wait.how, wait.why, wait.what}
   end
-  redis.call('HSET', at_wait, 'state', 'received', 'lease', text(now + lease_ms), unpack(token and {'token', token} or {}))
+  redis.call('HSET', at_wait, 'state', 'received', 'lease', text(now + lease_ms))
   if not wait.channel then redis.call('ZADD', undelivered, text(now + lease_ms), id) end
   if wait.state == 'ended' then first_claim(id, wait, terms) end
   return {'received', wait.how, wait.why, wait.what, wait.mail or '', text(start), wait.value or '',
