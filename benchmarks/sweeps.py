@@ -5,7 +5,8 @@ left, ids of handled messages. Then the sweep that forgets runs until nothing is
 deadlines that have passed, ends of waits that nobody has gone on with, coordinators that fell silent, and the history
 of all this. A process of its own PINGs the store every millisecond meanwhile: its longest PING is the longest stall,
 other programs on the machine included. The *longest script* is what the server counts for itself (`SLOWLOG`), without
-them. The baseline: pipelines of a hundred `DEL` and `ZREM` that remove as many hashes, with such a probe beside them.
+them; it is asked for when the PINGs are over. The baseline: pipelines of a hundred `DEL` and `ZREM` that remove as many
+hashes, with such a probe beside them.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -33,10 +34,11 @@ SHORT = Goal("max", 10, of=goals.SWEEP)
 
 
 class Took(NamedTuple):
-    """Seconds a sweep took, and milliseconds of its longest script."""
+    """Seconds a sweep took, milliseconds of its longest script, and of each PING beside it."""
 
     seconds: float
     longest: float
+    pings: list[float]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -49,13 +51,11 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         coordination = Coordination(stage.store, NOWHERE, list)
         stage.store.heard.by = None  # ten thousand log lines are for nobody here, and take no time of the store
         _write(stage, number)
-        with Probe(stage) as probe:
-            took = _until_nothing(stage, _forget(stage, coordination))
+        took = _until_nothing(stage, _forget(stage, coordination))
         yield from _figures(f"forgetting {number:,} stale objects", took, raw, Goal("max", 30, of=goals.SWEEP))
-        yield Figure(f"sweep, PING while {number:,} stale objects are forgotten", "ms", probe.took, pings, SHORT)
-        with Probe(stage) as probe:
-            yield from _others(stage, coordination, others)
-        yield Figure("sweep, PING while the other sweeps run", "ms", probe.took, pings, SHORT)
+        yield Figure(f"sweep, PING while {number:,} stale objects are forgotten", "ms", took.pings, pings, SHORT)
+        beside = yield from _others(stage, coordination, others)
+        yield Figure("sweep, PING while the other sweeps run", "ms", beside, pings, SHORT)
 
 
 def _raw(stage: Stage, number: int) -> Generator[Figure, None, tuple[Figure, Figure]]:
@@ -101,30 +101,37 @@ def _until_nothing(stage: Stage, sweep: Callable[[], int]) -> Took:
         while sweep():
             pass
 
-    seconds = timed(all_of_it, 1)[0] / 1000
+    with Probe(stage) as probe:
+        seconds = timed(all_of_it, 1)[0] / 1000
     noted = [entry["duration"] for entry in stage.ask().slowlog_get(100_000) if entry["command"].startswith(b"EVALSHA")]
-    return Took(seconds, max(noted, default=SEEN_US) / 1000)
+    return Took(seconds, max(noted, default=SEEN_US) / 1000, probe.took)
 
 
-def _others(stage: Stage, coordination: Coordination, number: int) -> Iterator[Figure]:
+def _others(stage: Stage, coordination: Coordination, number: int) -> Generator[Figure, None, list[float]]:
+    """Every other sweep; returned are the PINGs beside them."""
     store, keys = stage.store, stage.store.keys
+    pings: list[float] = []
+
+    def swept(what: str, sweep: Callable[[], int]) -> Iterator[Figure]:
+        took = _until_nothing(stage, sweep)
+        pings.extend(took.pings)
+        return _figures(what, took)
+
     stale.late(store, number)
-    yield from _figures(f"{number:,} deadlines", _until_nothing(stage, coordination.sweep_deadlines))
+    yield from swept(f"{number:,} deadlines", coordination.sweep_deadlines)
     expect(stage.ask().zcard(keys.open), 0, "waits that are still open")
     stale.age(stage, {keys.undelivered: number})
-    yield from _figures(f"{number:,} ends to send again", _until_nothing(stage, coordination.sweep_undelivered))
+    yield from swept(f"{number:,} ends to send again", coordination.sweep_undelivered)
     stale.silent(store, number)
 
     def judge() -> int:
         return len(store.coordinators.judge(SILENT))
 
     for what in ("fell silent", "are silent"):
-        judged = _until_nothing(stage, judge)
-        yield from _figures(f"judging {number:,} coordinators that {what}", judged)
+        yield from swept(f"judging {number:,} coordinators that {what}", judge)
     records = stage.ask().xlen(keys.events)
-    yield from _figures(
-        f"trimming {records:,} records of the history", _until_nothing(stage, partial(store.history.trim, 0))
-    )
+    yield from swept(f"trimming {records:,} records of the history", partial(store.history.trim, 0))
+    return pings
 
 
 def _figures(what: str, took: Took, raw: Figure | None = None, goal: Goal | None = None) -> Iterator[Figure]:
