@@ -130,7 +130,10 @@ class Coordination:
     def end(self, wait_id: str, *, how: str, why: str, by: str, value: str = "") -> None:
         """End an open wait for a person; raises `NotFound` if it is over."""
         here = self._continuing.here
-        self.go_on(self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here))
+        claims, refused = self.store.waits.end(wait_id, how=how, why=why, by=by, value=value, claim=here)
+        self.go_on(claims)
+        if refused:
+            raise NotFound(refused)
 
     def retry(self, wait_id: str, *, why: str, by: str) -> None:
         """Go on with a wait once more that was given up; raises `NotFound` if it is no dead letter."""
@@ -144,10 +147,11 @@ class Coordination:
         """
         why = "its task was revoked"
         try:
-            self._continuing.send(self.store.waits.end(wait_id, how="cancelled", why=why, by="revoke", instead=INSTEAD))
+            claims, refused = self.store.waits.end(wait_id, how="cancelled", why=why, by="revoke", instead=INSTEAD)
         except NotFound:
             return False
-        return True
+        self._continuing.send(claims)
+        return not refused
 
     def sweep_deadlines(self) -> int:
         """End the waits whose time is over, `MOST_PER_RUN` at most."""

@@ -127,8 +127,10 @@ class Waits:
 
     def end(  # noqa: PLR0913 # who ends what, how and why
         self, wait_id: str, *, how: str, why: str, by: str, value: str = "", claim: bool = False, instead: str = ""
-    ) -> list[Claimed]:
+    ) -> tuple[list[Claimed], str]:
         """End an open wait for a person: ``cancelled``, or ``released`` with ``value`` (JSON).
+
+        Answers what to go on with, and why that is refused where its time was over: then it ends as `timed_out`.
 
         ``instead``: what takes its place on timeout has this behind its id, and is ended where it did, or when it will.
 
@@ -137,10 +139,12 @@ class Waits:
         """
         lease = LEASE_MS if claim else 0
         answer = self._scripts.run("cancel", self._first, [wait_id, how, value, clipped(why), by, lease, instead])
+        if answer[0] == b"late":
+            return self._handed(answer[2:]), _over(wait_id, answer)
         if answer[0] != b"ended":
             raise NotFound(_over(wait_id, answer))
         self._heard.tell(Happened("order", answer[1].decode(), "waiting", how, why, by))
-        return self._handed(answer[2:])
+        return self._handed(answer[2:]), ""
 
     def retry(self, wait_id: str, *, why: str, by: str, claim: bool = False) -> list[Claimed]:
         """Make a wait deliverable again that was given up.

@@ -281,7 +281,7 @@ def timed_out(store: Store, wait_id: str, **terms: Any) -> None:
 
 
 def revoked(store: Store, wait_id: str) -> list[str]:
-    ended = store.waits.end(wait_id, how="cancelled", why="revoked", by="ann", instead=INSTEAD)
+    ended, _ = store.waits.end(wait_id, how="cancelled", why="revoked", by="ann", instead=INSTEAD)
     return [each.id for each in ended]
 
 

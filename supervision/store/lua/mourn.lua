@@ -10,8 +10,10 @@ local function mourns(each, i, id)
     redis.call('SADD', key('expecting', coordinator), each) -- it may wait on, for whoever comes under that name
     local terms = terms_of(wait)
     took(terms)
+    local mail = overdue(id, wait, terms)
+    local open_still = wait.state == 'waiting' and not wait['leaf:' .. i]
     -- Who would be replaced, or whose parent would be told, has come back by itself.
-    local mail = not (lives and terms.on_death) and bereaved(id, wait, terms, i, coordinator, why)
+    if open_still and not (lives and terms.on_death) then mail = bereaved(id, wait, terms, i, coordinator, why) end
     if mail then
       found[#found + 1] = id
       found[#found + 1] = mail

@@ -50,6 +50,18 @@ local function decide_leaf(id, wait, terms, i, how, why, payload)
   return finish(id, wait, terms, verdict and 'signalled' or how, why)
 end
 
+-- What was to have come before now is decided first, however late its sweep comes. Answers as `finish` does.
+local function overdue(id, wait, terms)
+  if too_late(id, 0) then return finish(id, wait, terms, 'timed_out', late(id, terms)) end
+  local mail = nil
+  for i, leaf in ipairs(terms.leaves) do
+    if wait.state == 'waiting' and leaf[3] > 0 and too_late(id, i) then
+      mail = decide_leaf(id, wait, terms, i, 'timed_out', 'no ' .. leaf[1] .. ' before its deadline')
+    end
+  end
+  return mail
+end
+
 -- A signal came for a member of an index of waiters. Answers the id and `finish`'s answer; nothing if it was over.
 local function arrived(found, name, payload)
   local i, id = parsed(found)
