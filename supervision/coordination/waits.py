@@ -85,7 +85,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``on_timeout`` is None to raise, or one of ``{"value": ...}`` and ``{"signature": ...}``; ``owner`` the coordinator
     that waits, if one does; ``home`` the default queue of the app that made the wait, where what follows goes on;
-    ``instead_of`` the wait whose place it took on timeout, the first of several.
+    ``instead_of`` the wait whose place it took on timeout, under an id made of that one's.
     """
 
     on: Node

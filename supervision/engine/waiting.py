@@ -169,7 +169,7 @@ def _value(task: Waiting, args: Sequence[Any], claim: Claimed, stored: Stored) -
         raise InvalidWait(f"wait {claim.id} has no outcome")
     if outcome.how is How.TIMED_OUT and stored.on_timeout:
         if "signature" in stored.on_timeout:
-            return _replaced(task, claim, stored.on_timeout["signature"], stored.instead_of or claim.id)
+            return _replaced(task, claim, stored.on_timeout["signature"])
         value = stored.on_timeout["value"]
     elif outcome.how in ERRORS:
         raise task.failure(claim, outcome)
@@ -180,13 +180,14 @@ def _value(task: Waiting, args: Sequence[Any], claim: Claimed, stored: Stored) -
     return [args[0] if args else None, value] if stored.carry else value
 
 
-def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any], first: str) -> Any:
-    """Go on with ``signature`` under the same task id, in front of whatever follows, in the place of ``first``."""
+def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
+    """Go on with ``signature`` under the same task id, in front of whatever follows."""
     instead = task.app.signature(signature)
     last = _last(instead)
     if last.task in RESUMED:  # under this wait's id it would find this wait, which is over
-        last.options.setdefault("task_id", f"{claim.id}{INSTEAD}")  # the same one, should this run twice
-        last.kwargs["instead_of"] = first
+        if "task_id" not in last.options:
+            last.options["task_id"] = f"{claim.id}{INSTEAD}"  # the same one, should this run twice
+            last.kwargs["instead_of"] = claim.id
         passes_on = task.app.tasks["celery.accumulate"].s(index=0)  # what Celery itself puts behind a group
         passes_on.options.update(queue=QUEUE, ignore_result=False)
         instead |= passes_on

@@ -131,8 +131,8 @@ class Waits:
         """End an open wait for a person: ``cancelled``, or ``released`` with ``value`` (JSON).
 
         Answers what to go on with, and why that is refused where its time was over: then it ends as `timed_out`.
-
-        ``instead``: what takes its place on timeout has this behind its id, and is ended where it did, or when it will.
+        ``instead``: what takes its place on timeout has this behind its id, and is ended where it did, or when it will:
+        then word of it is left, which the history tells, and this raises.
 
         Raises:
             NotFound: there is none, or it is over.

@@ -17,7 +17,7 @@ from waiting import until
 from supervision.coordination.gathers import Gather
 from supervision.coordination.liveness import Patience
 from supervision.coordination.signals import Progress
-from supervision.coordination.waits import INSTEAD, How, Node, Terms, judged, tree
+from supervision.coordination.waits import How, Node, Terms, judged, tree
 from supervision.errors import InvalidWait, NotFound, SignalAlreadySent, Superseded
 from supervision.store.coordinators import Beat
 from supervision.store.store import Store
@@ -273,50 +273,6 @@ def test_the_id_of_a_gather_is_no_id_for_another_one(store: Store) -> None:
         store.gathers.begin("g", gather, ["[2]"], mail=MAIL, resumed=True)
     assert store.gathers.begin("another", gather, ["[1]"], mail=MAIL, resumed=True).state == "gone"
     assert store.gathers.begin("g", gather, ["[1]"], mail=MAIL).state == "waiting"
-
-
-def timed_out(store: Store, wait_id: str, **terms: Any) -> None:
-    store.waits.enter(wait_id, Terms(Node(signal="never"), timeout=0.001, **terms), mail=MAIL)
-    until(lambda: store.waits.expire(claim=False)[1])
-
-
-def revoked(store: Store, wait_id: str) -> list[str]:
-    ended, _ = store.waits.end(wait_id, how="cancelled", why="revoked", by="ann", instead=INSTEAD)
-    return [each.id for each in ended]
-
-
-@pytest.mark.parametrize("day", [0, 1], ids=["at once", "when the first ones are forgotten"])
-def test_what_took_the_place_of_a_wait_on_timeout_is_ended_where_it_is_asked_for(store: Store, day: int) -> None:
-    timed_out(store, "w")
-    timed_out(store, f"w{INSTEAD}", instead_of="w")
-    last = f"w{INSTEAD}{INSTEAD}"
-    store.waits.enter(last, Terms(Node(signal="never"), instead_of="w"), mail=MAIL)
-    if day:
-        for wait_id in ("w", f"w{INSTEAD}"):
-            store.waits.processed([(wait_id, store.waits.enter(wait_id, None, resumed=True).start, "processed")])
-        until(lambda: store.waits.clear(100, 0)[0])
-    with pytest.raises(NotFound):
-        store.waits.end("w", how="cancelled", why="", by="ann")
-    assert revoked(store, "w") == [last]
-    with pytest.raises(NotFound):
-        revoked(store, "w")
-
-
-def test_what_takes_the_place_of_a_wait_that_is_revoked_before_it_begins_ends_as_it_begins(store: Store) -> None:
-    timed_out(store, "w")
-    with pytest.raises(NotFound, match="timed_out"):
-        revoked(store, "w")
-    claim = store.waits.enter(f"w{INSTEAD}", Terms(Node(signal="never"), instead_of="w"), mail=MAIL)
-    assert claim.outcome
-    assert (claim.outcome.how, claim.outcome.why) == (How.CANCELLED, "revoked")
-
-
-def test_a_wait_of_that_name_which_took_nobodys_place_is_left_alone(store: Store) -> None:
-    timed_out(store, "w")
-    assert store.waits.enter(f"w{INSTEAD}", Terms(Node(signal="never")), mail=MAIL).state == "waiting"
-    with pytest.raises(NotFound, match="timed_out"):
-        revoked(store, "w")
-    assert store.waits.ended([f"w{INSTEAD}"]) == []
 
 
 def test_what_nobody_goes_on_with_is_sent_again_ever_more_seldom(store: Store) -> None:

@@ -1,22 +1,37 @@
 -- cancel(outbox, entries, events, counters; id, how, value, why, by, lease_ms, suffix of the ids of what took its place on timeout, or nothing) -> {ended, id, {wait, ...}...} | {late, how, {wait, ...}...} of one whose time was over, and which ends by that | {over|gone, how}
 -- with waits
-local id, how, why, by = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
-local wait = hash(key('wait', id))
-if ARGV[7] ~= '' and wait.state ~= 'waiting' then
-  local place, how_it_ended = id, wait.how
-  for _ = 1, 10 do -- one may have taken the place of another; the first's record is gone after a day, so each names it
-    place = place .. ARGV[7]
-    local its = hash(key('wait', place))
-    if its.state == 'waiting' and terms_of(its).instead_of == ARGV[1] then id, wait = place, its break end
+local id, how, why, by, suffix = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[7]
+local wait = brief(id)
+
+-- What takes its place on timeout may not have begun to wait yet: it finds this, for a day.
+local function leave_word(place)
+  if redis.call('HSETNX', key('wait', place), 'revoked', why) == 0 then return end
+  redis.call('ZADD', ended, text(now), place)
+  wait_event(place, 'timed_out', 'revoked', why, by)
+end
+
+if suffix ~= '' and wait.state ~= 'waiting' then
+  local place, last = id, wait.how == 'timed_out' and id
+  for _ = 1, 10 do -- one may have taken the place of another, whose record is gone after a day
+    local before = place
+    place = before .. suffix
+    local its = brief(place)
+    if its.state and terms_of(its).instead_of ~= before then break end
+    if its.state == 'waiting' then
+      id, wait, last = place, its, nil
+      break
+    end
+    if its.state then last = its.how == 'timed_out' and place end
   end
-  -- What takes its place may not have begun to wait yet.
-  if id == ARGV[1] and how_it_ended == 'timed_out' then redis.call('HSET', key('wait', id), 'revoked', why) end
+  if last then leave_word(last) end
 end
 if wait.state ~= 'waiting' then return {wait.state and 'over' or 'gone', wait.how or ''} end
 local terms = terms_of(wait)
 local mail = overdue(id, wait, terms)
 local late = wait.state ~= 'waiting'
-if not late then
+if late then
+  if suffix ~= '' then leave_word(id) end
+else
   if how == 'released' then redis.call('HSET', key('wait', id), 'value', ARGV[3]) end
   mail = finish(id, wait, terms, how, why, by)
 end
