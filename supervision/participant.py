@@ -157,7 +157,7 @@ class Coordinator:
         deadline = time.monotonic() + patience
         while True:
             try:
-                told = self._waits.processed([(claim.id, claim.start, "processed")])
+                told = self._waits.processed([(claim.id, claim.start, "processed")], self.incarnation)
             except StoreUnavailable:
                 if self._listener.closed or time.monotonic() >= deadline:
                     raise
@@ -170,7 +170,7 @@ class Coordinator:
     def failed(self, claim: Claimed) -> None:
         """Tell that going on with ``claim`` has failed; while the store is away whoever waits next gets it again."""
         try:
-            self._waits.processed([(claim.id, claim.start, "failed")])
+            self._waits.processed([(claim.id, claim.start, "failed")], self.incarnation)
         except StoreUnavailable as error:
             _log.warning("failure_not_heard", wait=claim.id, error=str(error))
 

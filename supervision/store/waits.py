@@ -92,13 +92,13 @@ class Waits:
         self._heard.tell(*news([claim]), *([told_to_parent(claim.told_of, wait_id)] if claim.told_of else []))
         return claim
 
-    def processed(self, ended: Sequence[tuple[str, int, str]]) -> int:
+    def processed(self, ended: Sequence[tuple[str, int, str]], incarnation: int = 0) -> int:
         """Say that what follows these waits (id, start, `processed` or `failed`) is on its way; answers how many.
 
-        It is idempotent: what was said already counts, what somebody else has taken over since does not.
+        It is idempotent: what was said already counts, what another process or ``incarnation`` has since does not.
         """
-        answer = self._scripts.run("processed", self._first, [part for each in ended for part in each])
-        theirs = [part.decode() for part in answer]
+        arguments = [incarnation or "", *(part for each in ended for part in each)]
+        theirs = [part.decode() for part in self._scripts.run("processed", self._first, arguments)]
         self._heard.tell(
             *(
                 Happened("wait", *each)

@@ -151,6 +151,31 @@ def test_whose_claim_another_instance_has_taken_over_is_told_so_and_gets_nothing
             assert client.coordinator("ann").wait("s") == 7
 
 
+@pytest.mark.parametrize("got", [False, True], ids=["waits anew", "has got it anew"])
+@pytest.mark.parametrize("error", [None, ZeroDivisionError], ids=["ends well", "raises"])
+def test_what_a_superseded_instance_says_late_ends_nothing_of_the_newer_ones(
+    server: EmbeddedStore, namespace: str, error: type[Exception] | None, *, got: bool
+) -> None:
+    with Client(server.url, namespace=namespace) as client:
+        keys, store = client._store.keys, client._store.client
+        client.send("s", 7)
+        older = client.coordinator("ann")
+        with pytest.raises(error or Superseded), older.waiting("s"):  # noqa: PT012 # all of that in between
+            newer = client.coordinator("ann")
+            assert newer.wait("s") == 7
+            if got:
+                claims(newer)
+            else:
+                store.delete(keys.signal("s"))
+                next(newer.course(msgspec.structs.replace(FOR_S, owner="ann"), lambda: None))
+            before = store.hgetall(keys.wait("ann>s"))
+            assert before[b"state"] == (b"received" if got else b"waiting")
+            if error:
+                raise error
+        assert store.hgetall(keys.wait("ann>s")) == before
+        assert [past.after for past in client.latest_events(9, subject="ann>s")].count("processed") == 1
+
+
 def test_what_was_acknowledged_may_be_said_again_by_who_did_not_hear_the_answer(
     server: EmbeddedStore, namespace: str
 ) -> None:

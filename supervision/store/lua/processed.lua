@@ -1,10 +1,12 @@
--- processed(outbox, entries, events, counters; id, start, state, id, start, state...) -> {id, state...} of these runs that were still theirs to end; `again` of one that has ended, and nobody has taken over
+-- processed(outbox, entries, events, counters; incarnation of the process that says so, or nothing, id, start, state, id, start, state...) -> {id, state...} of these runs that were still theirs to end; `again` of one that has ended, and nobody has taken over
 -- with waits
 local theirs = {}
-for i = 1, #ARGV, 3 do
+for i = 2, #ARGV, 3 do
   local id, start, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local wait = brief(id)
-  if wait.state == 'received' and wait.started == start then
+  -- A newer instance may wait anew under this id, and its starts are counted from 1 again.
+  local anothers = ARGV[1] ~= '' and wait.claimer and wait.claimer ~= ARGV[1]
+  if not anothers and wait.state == 'received' and wait.started == start then
     theirs[#theirs + 1] = id
     theirs[#theirs + 1] = state
     redis.call('HSET', key('wait', id), 'state', 'processed')
@@ -15,7 +17,7 @@ for i = 1, #ARGV, 3 do
     quits(wait, terms_of(wait))
     receipts(id, wait, terms_of(wait), state)
     wait_event(id, wait.how, state, wait.why)
-  elseif (tonumber(wait.started) or 0) <= tonumber(start) then
+  elseif not anothers and (tonumber(wait.started) or 0) <= tonumber(start) then
     theirs[#theirs + 1] = id
     theirs[#theirs + 1] = 'again'
   end
