@@ -143,7 +143,8 @@ class Coordination:
         """Cancel the wait of a task that was revoked, if it is one and waits; answers whether it was.
 
         It is gone on with by its message, which whoever gets it throws away as Celery does. Where another wait takes
-        its place on timeout, that one is cancelled, or will be when it begins, and the task fails with it.
+        its place on timeout, that one is cancelled, or will be when it begins, and the task fails with it; for one that
+        is still to begin the history says `revoked`, and the answer is False.
         """
         why = "its task was revoked"
         try:
