@@ -21,7 +21,8 @@ from supervision.engine.leaving import Left
 from supervision.engine.parts import text, value
 from supervision.engine.resuming import GATHER, QUEUE, SERIALIZER, letter
 from supervision.engine.rows import steps
-from supervision.engine.waiting import Waiting, announce, shortened
+from supervision.engine.showing import announce
+from supervision.engine.waiting import Waiting, shortened
 from supervision.errors import InvalidWait, PartsFailed, StoreUnavailable, WaitEnded
 from supervision.model import shown
 from supervision.store.gathers import Gathers
@@ -103,8 +104,6 @@ class Gathering(Waiting):
         if not over:
             announce(self, told(len(wanted.parts)), wanted.timeout)
         claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args), resumed=over)
-        if over and claim.state == "processed":
-            raise Left
         if claim.state == "waiting":
             type(self).fan_out(gather_id)
         return claim
@@ -115,7 +114,7 @@ class Gathering(Waiting):
 
     def failure(self, claim: Claimed, outcome: Outcome) -> WaitEnded:
         """What is raised, with the parts that failed."""
-        if outcome.how is not How.FAILED or claim.stored is None:
+        if outcome.how is not How.FAILED or claim.stored is None or claim.state == "processed":  # then they are gone
             return ERRORS[outcome.how](outcome.why)
         failed = self._results(claim)[1]
         kept = dict(sorted(failed.items())[:MOST_KEPT])

@@ -13,6 +13,7 @@ from celery import Celery, bootsteps
 from celery.signals import task_revoked
 from celery.worker import state
 
+from supervision.engine import showing
 from supervision.engine.resuming import RESUMED
 
 EVERY_S = 1.0
@@ -59,6 +60,7 @@ def install(app: Celery, cancel: Cancel, over: Callable[[str], object]) -> None:
 
     def thrown_away(sender: Any, request: Any, **_signal: Any) -> None:
         if sender.name in RESUMED:
+            showing.revoked(sender, request)
             over(str(request.id))
 
     app.steps["consumer"].add(Revocations)

@@ -24,6 +24,7 @@ from celery.exceptions import Ignore, Reject
 from celery.signals import task_postrun
 
 from supervision.coordination.waits import ERRORS, INSTEAD, How, Outcome, described, terms
+from supervision.engine import showing
 from supervision.engine.eager import refuse_eager_run
 from supervision.engine.keeping import Keeper
 from supervision.engine.leaving import Left
@@ -33,9 +34,6 @@ from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnde
 from supervision.repeating import patiently
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
-
-WAITING = "WAITING"
-"""The Celery state of a task that waits, in `AsyncResult` and in Flower."""
 
 AGAIN_S = 2.0
 """Seconds until a wait that could not begin tries again; soon enough to be back in time, and no load."""
@@ -62,21 +60,21 @@ class Waiting(Task):  # type: ignore[type-arg] # celery-types makes it generic, 
     waits: Callable[[], Waits]
 
     def after_return(self, status: str, retval: Any, task_id: str, *_rest: Any) -> None:
-        """Celery has sent what follows and stored the result: the wait is over."""
+        """Celery has sent what follows and stored the result: the wait is over, or was refused."""
         claim: Claimed | None = getattr(self.request, "claim", None)
+        showing.ended(self, status, retval)
         if claim is None:
             return
         if self.request.ignore_result:  # it passed at once, and whoever asked for no result sees WAITING otherwise
             self.backend.store_result(task_id, retval, status, request=self.request)
         went_on = status == states.SUCCESS or (claim.outcome is not None and claim.outcome.how in ERRORS)
-        tell(self, "task-succeeded" if status == states.SUCCESS else "task-failed", str(retval))
         self.over(claim, "processed" if went_on else "failed")
 
     def begun(self, args: Sequence[Any], described_by: dict[str, Any]) -> Claimed:
         """Begin to wait, or claim how it ended."""
         wait = terms(described_by)
         wait = msgspec.structs.replace(wait, timeout=shortened(wait.timeout, self.request.expires))
-        announce(self, described(wait.on), wait.timeout)
+        showing.announce(self, described(wait.on), wait.timeout)
         return type(self).waits().enter(str(self.request.id), wait, mail=letter(self, args))
 
     def came(self, claim: Claimed, outcome: Outcome) -> Any:
@@ -148,12 +146,6 @@ def _begun(task: Waiting, args: Sequence[Any], described_by: dict[str, Any]) -> 
     return claim
 
 
-def announce(task: Waiting, on: str, timeout: float) -> None:
-    """Show that the task waits; before the store knows it, see the head of this module."""
-    task.update_state(state=WAITING, meta={"on": on, "timeout": timeout})
-    tell(task, "task-waiting", f"for {on}")
-
-
 def shortened(timeout: float, expires: Any) -> float:  # celery-types takes it for a number; it is a text
     """``timeout``, or what is left until Celery's ``expires`` if that is sooner."""
     if expires is None:
@@ -194,6 +186,7 @@ def _replaced(task: Waiting, claim: Claimed, signature: dict[str, Any]) -> Any:
     try:
         return task.replace(instead)
     except Ignore:
+        _timed_out(task, claim)
         task.over(claim, "processed")
         raise
 
@@ -206,29 +199,35 @@ def _last(signature: Any) -> Any:
     return _last(signature.body) if kind == "chord" else signature
 
 
+def _timed_out(task: Waiting, claim: Claimed) -> None:
+    """Show the timeout of a wait whose place another task takes; that one's success can follow a failure, only."""
+    showing.ended(task, states.FAILURE, f"{claim.outcome.why if claim.outcome else ''}; another task takes its place")
+
+
 def _say_again(task: Waiting, args: Sequence[Any], claim: Claimed) -> None:
-    """WAITING has just overwritten how it ended: put that back, and do nothing else.
+    """WAITING has just been said of a wait that has ended: say how it did, and do nothing else.
 
     What took its place on timeout was started by whoever ended the wait, and says under the same id how that ends.
     """
-    ended = claim.outcome and claim.outcome.how
-    if ended is How.TIMED_OUT and claim.stored and "signature" in (claim.stored.on_timeout or {}):
+    if claim.outcome is None or claim.stored is None:
+        return
+    how, value = claim.outcome.how, None
+    status: str = states.SUCCESS
+    if how is How.TIMED_OUT and "signature" in (claim.stored.on_timeout or {}):
+        _timed_out(task, claim)
         return
     try:
-        value = _value(task, args, claim, claim.stored) if claim.stored else None
-        task.backend.store_result(claim.id, value, states.SUCCESS, request=task.request)
-    except Ignore:
-        return
+        if how is not How.GATHERED:  # whose results are gone with it
+            value = _value(task, args, claim, claim.stored)
     except Exception as error:  # noqa: BLE001 # how the wait has ended, and no error of this run
-        task.backend.store_result(claim.id, error, states.FAILURE, request=task.request)
-
-
-def tell(task: Any, event: str, result: str) -> None:
-    """Tell Flower; decoration, lost without harm."""
-    try:
-        task.send_event(event, name=task.name, result=result, exception=result, runtime=0.0)
-    except Exception as error:  # noqa: BLE001 # see above
-        _log.warning("not_announced", task=task.request.id, announced=event, error=str(error))
+        status, value = states.FAILURE, error
+    showing.ended(task, status, value)
+    if task.backend.get_state(claim.id) != showing.WAITING:
+        return  # what stood there stands
+    if how is How.GATHERED:
+        task.backend.forget(claim.id)
+    else:
+        task.backend.store_result(claim.id, value, status, request=task.request)
 
 
 def replace(coordinators: Coordinators, name: str) -> str:

@@ -1,0 +1,47 @@
+"""What Celery and Flower are shown of a wait: that it waits, and each of its ends.
+
+Events are decoration: sent whether or not the worker sends events of its own, lost without harm when nobody listens.
+"""
+
+from typing import Any
+
+import structlog
+from celery import states
+
+WAITING = "WAITING"
+"""The Celery state of a task that waits, in `AsyncResult` and in Flower."""
+
+_log = structlog.get_logger("supervision")
+
+
+def announce(task: Any, on: str, timeout: float) -> None:
+    """Show that the task waits; before the store knows it, see the head of `waiting`."""
+    task.update_state(state=WAITING, meta={"on": on, "timeout": timeout})
+    tell(task, "task-waiting", f"for {on}")
+
+
+def ended(task: Any, status: str, result: Any) -> None:
+    """Show how the task ended: with a value, or with what it raised."""
+    tell(task, "task-succeeded" if status == states.SUCCESS else "task-failed", str(result))
+
+
+def revoked(task: Any, request: Any) -> None:
+    """Show that the task was revoked.
+
+    To who reads events, REVOKED comes before any state that Celery does not know: it is passed over after WAITING, and
+    not after RETRY.
+    """
+    for event in ("task-retried", "task-revoked"):
+        tell(task, event, "revoked", request)
+
+
+def tell(task: Any, event: str, result: str, request: Any = None) -> None:
+    """Tell Flower of ``request``, by default the one that ``task`` runs."""
+    request = request or task.request
+    said = {"name": task.name, "result": result, "exception": result, "runtime": 0.0}
+    try:
+        with task.app.events.default_dispatcher(hostname=request.hostname) as dispatcher:
+            policy = task.app.conf.task_publish_retry_policy
+            dispatcher.send(event, uuid=request.id, retry=True, retry_policy=policy, **said)
+    except Exception as error:  # noqa: BLE001 # decoration must never cost a wait
+        _log.warning("not_announced", task=request.id, announced=event, error=str(error))
