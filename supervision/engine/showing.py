@@ -1,4 +1,4 @@
-"""What Celery and Flower are shown of a wait: that it waits, and each of its ends.
+"""What Celery and Flower are shown of a wait: that it waits, for as long as it does, and each of its ends.
 
 Events are decoration: sent whether or not the worker sends events of its own, lost without harm when nobody listens.
 """
@@ -7,6 +7,9 @@ from typing import Any
 
 import structlog
 from celery import states
+from celery.backends.base import BaseKeyValueStoreBackend
+
+from supervision.coordination.waits import MAX_TIMEOUT_S
 
 WAITING = "WAITING"
 """The Celery state of a task that waits, in `AsyncResult` and in Flower."""
@@ -17,6 +20,7 @@ _log = structlog.get_logger("supervision")
 def announce(task: Any, on: str, timeout: float) -> None:
     """Show that the task waits; before the store knows it, see the head of `waiting`."""
     task.update_state(state=WAITING, meta={"on": on, "timeout": timeout})
+    _keep(task)
     tell(task, "task-waiting", f"for {on}")
 
 
@@ -45,3 +49,15 @@ def tell(task: Any, event: str, result: str, request: Any = None) -> None:
             dispatcher.send(event, uuid=request.id, retry=True, retry_policy=policy, **said)
     except Exception as error:  # noqa: BLE001 # decoration must never cost a wait
         _log.warning("not_announced", task=request.id, announced=event, error=str(error))
+
+
+def _keep(task: Any) -> None:
+    """Keep the state as long as a wait may last that is extended: by whom it is has no way to the result backend."""
+    backend: Any = task.backend
+    expires = getattr(backend, "expires", None) if isinstance(backend, BaseKeyValueStoreBackend) else None
+    if not expires:  # or the backend keeps no key of ours
+        return
+    try:
+        backend.expire(backend.get_key_for_task(task.request.id), int(MAX_TIMEOUT_S + expires))
+    except Exception as error:  # noqa: BLE001 # whatever it raises when it is away; the wait goes on without
+        _log.warning("waiting_state_expires", task=task.request.id, after=expires, error=str(error))

@@ -15,6 +15,7 @@ from supervision import PartsFailed, gather, wait_for
 pytestmark = pytest.mark.timeout(120)
 SOON = 20.0
 ANN = {"by": "ann", "reason": "tired of it"}
+MONTH_S = 30 * 86_400
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,22 @@ def test_flower_shows_each_end_of_a_wait(system: WaitingSystem, flower: Flower, 
     states = {how: task.state for how, task in ended.items()}
     assert states == {how: state for how, (state, _) in truth.items()} | {"replaced": "SUCCESS"}
     assert system.app.AsyncResult(ended["unasked"].id).get(timeout=SOON) == 7
+
+
+def test_waiting_is_shown_as_long_as_a_wait_can_be_extended(system: WaitingSystem, name: str) -> None:
+    """Results live for six hours here, and what Celery has forgotten is PENDING."""
+    task = waits(system, name).apply_async()
+    gathering = gather([waits(system, name)], timeout=60, app=system.app).apply_async()
+    system.waiting_for(name, 2)
+    store, results_s = system.client._store, 6 * 3600
+    longest = system.client.extend(task.id, MONTH_S - 120, **ANN)
+    for each in (task, gathering):
+        assert each.state == "WAITING"
+        dies = store.client.pexpiretime(f"celery-task-meta-{each.id}")
+        assert dies >= longest + (results_s - 120) * 1000
+    system.client.send(name, 1)
+    assert (task.get(timeout=SOON), gathering.get(timeout=SOON)) == (1, [1])
+    assert 0 < store.client.ttl(f"celery-task-meta-{task.id}") <= results_s
 
 
 def came_once_more(system: WaitingSystem, again: Any, task_id: str) -> None:
