@@ -11,7 +11,7 @@ from celery.exceptions import TaskRevokedError
 from celery_processes import until
 from waiting_system import WaitingSystem, running
 
-from supervision import Cancelled, InvalidWait, SignalTimeout, all_of, any_of, gather, k_of, wait_for
+from supervision import Cancelled, InvalidWait, PartsFailed, SignalTimeout, all_of, any_of, gather, k_of, wait_for
 from supervision.client import Client, Progress
 from supervision.settings import for_celery
 
@@ -216,6 +216,16 @@ def test_a_second_gather_under_the_id_of_another_is_refused_however_that_went(sy
     second = chain(gather(other, app=system.app).set(task_id=name), system.task("note", tag=name), app=system.app)()
     with pytest.raises(InvalidWait, match="is that of a wait for all 1 parts of another gather, which is processed"):
         second.get(timeout=SOON)
+    refused = system.app.AsyncResult(name)
+    assert (refused.state, refused.result) == ("SUCCESS", [1]), "Celery overwrites no success"
+
+
+def test_a_refusal_under_the_id_of_a_gather_that_failed_is_the_later_failure(system: WaitingSystem, name: str) -> None:
+    gather([system.task("boom", "no bricks")], app=system.app).apply_async(task_id=name)
+    until(lambda: isinstance(system.app.AsyncResult(name).result, PartsFailed), system.story)
+    until(lambda: system.client.explain(name).state == "processed", system.story)
+    gather([system.task("note", 1)], app=system.app).apply_async(task_id=name)
+    until(lambda: isinstance(system.app.AsyncResult(name).result, InvalidWait), system.story)
 
 
 def test_expires_is_an_earlier_deadline(system: WaitingSystem, name: str) -> None:
