@@ -122,6 +122,22 @@ def test_what_a_dead_process_left_in_the_middle_is_not_read_on_with_what_the_nex
     assert pipe.heard == [8]
 
 
+def test_who_is_told_of_a_result_may_look_for_the_next_one(pipe: Pipe) -> None:
+    """It is told by the reader, which has read all of its own and runs still: it is no reader to go on with."""
+
+    def looks_again(number: int) -> None:
+        pipe.heard.append(number)
+        if number == 7:
+            pipe.handler.handle_event(pipe.end)
+
+    pipe.handler.state_handlers[asynpool.WORKER_UP] = looks_again
+    results.remember(pipe.handler)
+    pipe.connect()
+    pipe.say(b"".join((*result(7), *result(8))))
+    pipe.turn()
+    assert pipe.heard == [7, 8]
+
+
 @contextmanager
 def losing_its_broker_in_mid_result(tmp_path: Path, **environment: str) -> Iterator[tuple[Worker, CutLine, Celery]]:
     """A worker that has read the first piece of a result, the line to its broker, which is cut, and who publishes."""
