@@ -1,4 +1,4 @@
-"""A Celery app in an environment of its own, which has the client and not our tasks: its chains wait on our workers.
+"""A Celery app in an environment of its own, which has the client and not our tasks: its canvases wait on our workers.
 
 On Redis and on RabbitMQ, with every pool that serves our queues.
 """
@@ -19,6 +19,7 @@ from rabbit import rabbitmq
 from waiting_system import WaitingSystem
 
 import supervision
+from supervision import SignalTimeout
 from supervision.server import EmbeddedStore
 
 pytestmark = pytest.mark.timeout(300)
@@ -53,11 +54,11 @@ class OtherApp:
         with (self.home / "worker.log").open("wb") as log:
             return subprocess.Popen(command, cwd=self.home, env=self.environment, stdout=log, stderr=log)
 
-    def begin(self, *names: str) -> list[str]:
-        command = [self.python, "other_app.py", *names]
+    def begin(self, name: str) -> dict[str, str]:
+        command = [self.python, "other_app.py", name]
         done = subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return done.stdout.split()
+        return dict(line.split() for line in done.stdout.splitlines())
 
 
 @pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.servers)], scope="module")
@@ -71,7 +72,7 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("pool", ["prefork", *(pytest.param(pool, marks=pytest.mark.chaos) for pool in LONG)])
-def test_its_chains_wait_and_go_on_at_home(broker: str, pool: str, tmp_path: Path) -> None:
+def test_its_canvases_wait_and_go_on_at_home(broker: str, pool: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(EmbeddedStore(tmp_path / "store"))
         broker = broker or database(server.url, 1)
@@ -81,17 +82,18 @@ def test_its_chains_wait_and_go_on_at_home(broker: str, pool: str, tmp_path: Pat
         worker = other.worker()
         stack.callback(worker.wait)
         stack.callback(worker.kill)
-        names = [f"other/{uuid.uuid4().hex}" for _ in range(3)]
-        ids = other.begin(*names)
-        for name in names:
-            system.waiting_for(name)
-        for name in names:
-            system.client.send(name, {"name": name}, acks=1, level="processed", timeout=60)
-        after = {f"after:{ {'name': name} }" for name in names}
-        until(lambda: after <= set(notes(other)), lambda: f"{notes(other)} {(other.home / 'worker.log').read_text()}")
-        assert [system.app.AsyncResult(task_id).get(timeout=20) for task_id in ids] == [
-            {"name": name} for name in names
-        ]
+        name = f"other/{uuid.uuid4().hex}"
+        ids = other.begin(name)
+        system.waiting_for(name, 3)
+        for number, signal in enumerate((name, f"{name}/2"), 1):
+            system.client.send(signal, number, acks=1, level="processed", timeout=60)
+        results = {"chain": 1, "join": {name: 1, f"{name}/2": 2}, "gather": [1, 2], "value": "late"}
+        noted = {"before:1", "part:2", "failed", *(f"{kind}:{result}" for kind, result in results.items())}
+        until(lambda: noted <= set(notes(other)), lambda: f"{notes(other)} {(other.home / 'worker.log').read_text()}")
+        assert set(notes(other)) == noted
+        assert {kind: system.app.AsyncResult(ids[kind]).get(timeout=20) for kind in results} == results
+        with pytest.raises(SignalTimeout):
+            system.app.AsyncResult(ids["errback"]).get(timeout=20)
 
 
 def notes(other: OtherApp) -> list[str]:
