@@ -33,6 +33,9 @@ from supervision.store.waits import Claimed
 MOST_PER_RUN = 500
 """Waits that one run goes on with before it sends for the next: about half a second of a worker."""
 
+MOST_MOURNED = 100
+"""Dead coordinators whose deaths one run tells before it sends for the next."""
+
 DEFAULT_PATIENCE = Patience()
 
 KEEP_MS = 24 * 3_600_000
@@ -167,8 +170,9 @@ class Coordination:
 
     def mourn(self) -> None:
         """Tell those who expect a dead coordinator, `MOST_PER_RUN` of each at most; another run tells the others."""
-        left = 0
-        for name in self.store.coordinators.mourning():
+        dead = self.store.coordinators.mourning(MOST_MOURNED + 1)
+        left = max(len(dead) - MOST_MOURNED, 0)
+        for name in dead[:MOST_MOURNED]:
             left += self._slices(lambda name=name: self.store.coordinators.mourn(name, claim=self._continuing.here))[0]  # type: ignore[misc] # mypy: no type for a default
         if left:
             self._publish([Entry("mourn", KINDS.sweep, "liveness")])

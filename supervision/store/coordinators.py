@@ -18,11 +18,12 @@ from supervision.store.waits import LEASE_MS, SLICE, Claimed, handed
 MOST_BEATS = 500
 """Heartbeats in one script: each takes a few µs of the store."""
 
-MOST_JUDGED = 100
-"""Late coordinators in one script, each at some 25 µs of the store, and twice that where it is declared dead."""
+MOST_JUDGED = 50
+"""Coordinators in one script, of those that were late and of those that are: some 25 µs of the store each, twice
+that where it is declared dead."""
 
-MOST_BURIED = 200
-"""Coordinators of a process that one script declares dead: each takes some 20 µs of the store."""
+MOST_BURIED = 100
+"""Coordinators of a process that one script declares dead: each takes 20 to 50 µs of the store."""
 
 
 LOST = "lost"
@@ -141,23 +142,24 @@ class Coordinators:
             round(each * 1000) for each in (patience.warning, patience.critical, patience.dead, patience.heartbeat)
         ]
         died: list[str] = []
-        skipped = 0
-        while True:
-            late, dead, moved = self._scripts.run("judge", self._first, [MOST_JUDGED, skipped, *limits, JUDGEMENTS])
+        more, cursor, left = (
+            1,
+            b"0",
+            b"",
+        )  # where the walks over those who were late, and over those who are, have got to
+        while more:
+            arguments = [MOST_JUDGED, cursor, left, *limits, JUDGEMENTS]
+            more, cursor, left, dead, moved = self._scripts.run("judge", self._first, arguments)
             words = [part.decode() for part in moved]
             for name, before, health in zip(words[::3], words[1::3], words[2::3], strict=True):
                 self._heard.tell(Happened("coordinator", name, before, health, "judged by its last heartbeat"))
             died += self._died(dead)
-            if words[2::3].count("healthy") == MOST_JUDGED:
-                continue  # more of them may beat again
-            skipped += int(late) - len(dead) // 3
-            if int(late) < MOST_JUDGED:
-                return died
+        return died
 
-    def mourning(self) -> list[str]:
-        """Dead ones whose death was not told yet to all who expect them."""
+    def mourning(self, most: int = 1000) -> list[str]:
+        """Dead ones whose death was not told yet to all who expect them, ``most`` at most."""
         with translated("mourning"):
-            return [name.decode() for name in self._scripts.client.zrange(self._keys.mourning, 0, MOST_JUDGED)]  # type: ignore[union-attr] # the sync client answers the list itself
+            return [name.decode() for name in self._scripts.client.zrange(self._keys.mourning, 0, most - 1)]  # type: ignore[union-attr] # the sync client answers the list itself
 
     def mourn(self, name: str, *, claim: bool) -> tuple[int, list[Claimed]]:
         """Tell some of those who expect ``name`` that it died; answers how many are left, and who goes on."""

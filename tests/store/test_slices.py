@@ -1,6 +1,6 @@
 """However much has piled up, a sweep holds the store up for one slice at a time, and gets through all of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from lamps import ask, now
@@ -93,6 +93,62 @@ def test_a_death_that_many_mourn_sends_for_the_next_run_until_all_are_told(
     coordination.sweep_liveness()
     assert len(sent) == 1
     assert store.open_waits.all() == []
+
+
+def test_more_deaths_than_one_run_tells_of_are_told_by_further_runs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervision.coordinating.MOST_MOURNED", 3)
+    for i in range(7):
+        store.coordinators.register(f"c{i}", kind="process", process="here:1", host="here")
+        store.waits.enter(f"w{i}", Terms(Node(signal="s", expects=f"c{i}"), timeout=60), mail='{"options":{}}')
+    sent = list[Entry]()
+    coordination = Coordination(store, Nowhere(), sent.extend)
+    coordination.bury("here:1", "killed")
+    runs = 1
+    while sent:
+        assert [(each.kind, each.subject) for each in sent] == [("sweep", "liveness")]
+        sent.clear()
+        coordination.sweep_liveness()
+        runs += 1
+    assert (runs, store.open_waits.all(), store.coordinators.mourning()) == (3, [], [])
+
+
+def test_one_script_looks_at_some_of_the_late_ones_however_many_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervision.store.coordinators.MOST_JUDGED", 10)
+    names = [f"c{i}" for i in range(600)]
+    beats = [
+        Beat(name, store.coordinators.register(name, kind="process", process="here:1", host="here").incarnation)
+        for name in names
+    ]
+    ask(store).zadd(store.keys.beats, dict.fromkeys(names, now(store) - 20_000))
+    fell_silent = _looked_at(store, lambda: store.coordinators.judge(LATE))
+    are_silent = _looked_at(store, lambda: store.coordinators.judge(LATE))
+    assert {each.health for each in store.coordinators.all()} == {"warning"}
+    assert store.coordinators.beat(beats) == {}
+    beat_again = _looked_at(store, lambda: store.coordinators.judge(LATE))
+    assert {each.health for each in store.coordinators.all()} == {"healthy"}
+    assert ask(store).scard(store.keys.late) == 0
+    for looked_at in (fell_silent, are_silent, beat_again):
+        assert max(looked_at) <= 60, "a slice of those who were late, and one of those who are"
+        assert 20 <= len(looked_at) <= 130
+
+
+def _looked_at(store: Store, judge: Callable[[], object]) -> list[int]:
+    """How many each script looked at that this ran: those whose heartbeat, or whose record, it asked for."""
+    asked: list[int] = []
+    with ask(store).monitor() as commands:
+        judge()
+        ask(store).echo(store.keys.late)
+        for command in iter(lambda: commands.next_command()["command"], f"ECHO {store.keys.late}"):
+            words = command.split()
+            if words[0] == "EVALSHA":
+                asked.append(0)
+            elif words[0] in {"HGETALL", "ZMSCORE"}:
+                asked[-1] += 1 if words[0] == "HGETALL" else len(words) - 2
+    return asked
 
 
 def test_all_who_beat_again_are_healthy_though_they_are_more_than_a_slice(

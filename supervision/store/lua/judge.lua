@@ -1,7 +1,7 @@
--- judge(outbox, entries, events, counters; most, skipped, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {how many were late, {coordinator that died, expected, why...}, {coordinator, health before, after...}}
+-- judge(outbox, entries, events, counters; most, cursor, left, warning_ms, critical_ms, dead_ms, every_ms, judgements) -> {1 if there are more, cursor, left, {coordinator that died, expected, why...}, {coordinator, health before, after...}}
 -- with waits
-local warning, critical, dead, every = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-redis.call('SET', key('every'), ARGV[6]) -- who registers is told how often to beat, whatever it is configured with
+local warning, critical, dead, every = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+redis.call('SET', key('every'), ARGV[7]) -- who registers is told how often to beat, whatever it is configured with
 local slot, died = text(math.floor(now / every)), {}
 local moved = {}
 
@@ -29,7 +29,7 @@ local function judged(id, beat)
   local times = known.silent == beat and tonumber(known.times) + 1 or 1
   redis.call('HSET', key('coordinator', id), 'judged', slot, 'silent', beat, 'times', times)
   local silent = now - tonumber(beat)
-  if silent >= dead and times >= tonumber(ARGV[7]) then
+  if silent >= dead and times >= tonumber(ARGV[8]) then
     return dies(id, known, 'no heartbeat for ' .. text(silent / 1000) .. ' s')
   end
   health_is(id, known, silent >= critical and 'critical' or 'warning')
@@ -38,21 +38,30 @@ end
 local function is_back(id) health_is(id, hash(key('coordinator', id)), 'healthy') end
 local function stands_still(id) dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time') end
 
--- Whoever was late and beats again, `most` of them: looked for in the first slice only, at less than a µs for each.
-local was_late, left = ARGV[2] == '0' and redis.call('SMEMBERS', key('late')) or {}, tonumber(ARGV[1])
-for first = 1, #was_late, 1000 do
-  local last = math.min(first + 999, #was_late)
-  for i, beat in ipairs(redis.call('ZMSCORE', beats, unpack(was_late, first, last))) do
-    local id = was_late[first + i - 1]
-    if left > 0 and beat and now - tonumber(beat) < warning then
-      left = left - 1
-      contained('coordinator', id, is_back, id)
-    end
+-- Whoever was late and beats again: some of the late ones, wherever the one before stopped looking.
+local cursor, left, most = ARGV[2], ARGV[3], tonumber(ARGV[1])
+if cursor ~= '' then
+  local next_cursor, was_late = unpack(redis.call('SSCAN', key('late'), cursor, 'COUNT', most))
+  cursor = next_cursor ~= '0' and next_cursor or ''
+  for i, beat in ipairs(#was_late > 0 and redis.call('ZMSCORE', beats, unpack(was_late)) or {}) do
+    local id = was_late[i]
+    if beat and now - tonumber(beat) < warning then contained('coordinator', id, is_back, id) end
   end
 end
-local late = redis.call('ZRANGEBYSCORE', beats, '-inf', text(now - warning), 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[1])
-for i = 1, #late, 2 do contained('coordinator', late[i], judged, late[i], late[i + 1]) end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', moving, '-inf', text(now), 'LIMIT', 0, ARGV[1])) do
+-- From the last of the late ones to the first: ranks only fall, by deaths and by those who beat again, so none is missed.
+-- By rank, as an offset into those below a score is counted one by one.
+left = left == '' and redis.call('ZCOUNT', beats, '-inf', text(now - warning)) or tonumber(left)
+if left > 0 then
+  local first = math.max(left - most, 0)
+  local late = redis.call('ZRANGE', beats, first, left - 1, 'WITHSCORES')
+  for i = 1, #late, 2 do
+    if now - tonumber(late[i + 1]) >= warning then contained('coordinator', late[i], judged, late[i], late[i + 1]) end
+  end
+  left = first
+end
+local silent = #died
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', moving, '-inf', text(now), 'LIMIT', 0, most)) do
   contained('coordinator', id, stands_still, id)
 end
-return {#late / 2, died, moved}
+local more = cursor ~= '' or left > 0 or (#died - silent) / 3 >= most
+return {more and 1 or 0, cursor, left, died, moved}
