@@ -5,6 +5,8 @@ Rules:
   expire would make the dead invisible.
 - Dead is who was found silent in `JUDGEMENTS` judgements in a row, each in a heartbeat of its own, and for longer than
   ``dead``. A clock that jumps is one judgement, and everybody who lives has beaten before the third.
+- Judgements begin at ``warning`` and come once per heartbeat, so a death is declared at the latest by
+  ``dead + heartbeat`` or ``warning + 3 * heartbeat``, whichever is later: two minutes at most.
 """
 
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ STATES = ("healthy", "warning", "critical", "complete", "failed", "dead")
 """What a coordinator may be in a count of them: alive, by its last heartbeat, or at its end, for a day."""
 
 MAX_DEAD_S = 110.0
-"""Always under two minutes from the last beat, with a judgement's length to spare."""
+MAX_TOLD_S = 120.0
+"""Seconds from the last beat until the last judgement that a death takes; they come one ``heartbeat`` after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class Patience:
             raise InvalidDeclaration(
                 f"heartbeat={self.heartbeat:g}, dead={self.dead:g}: dead needs {JUDGEMENTS} heartbeats at least, "
                 f"for example {JUDGEMENTS * self.heartbeat:g}"
+            )
+        told = max(self.dead + self.heartbeat, self.warning + JUDGEMENTS * self.heartbeat)
+        if told > MAX_TOLD_S:
+            raise InvalidDeclaration(
+                f"heartbeat={self.heartbeat:g}, warning={self.warning:g}, dead={self.dead:g}: one may be declared dead "
+                f"{told:g} s after its last beat (dead + heartbeat, or warning + {JUDGEMENTS} heartbeats), "
+                f"{MAX_TOLD_S:g} s at most; for example 5, 15, 30, 60"
             )
 
 

@@ -117,7 +117,7 @@ def test_coordinators_are_counted_by_what_they_are(store: Store, meters: Meters)
     judged(store, Patience(0.001, 0.002, 60, 70), meters, "warning")
     judged(store, Patience(0.001, 0.002, 0.003, 70), meters, "critical")
     assert by_state(scraped(meters)) == {"critical": 1, "complete": 1, "failed": 1}
-    judged(store, Patience(30, 60, 70, 90), meters, "healthy")
+    judged(store, Patience(20, 60, 70, 90), meters, "healthy")
     assert scraped(meters)["heartbeat_failures_total"] == 1
     judged(store, HASTY, meters, "dead")
     found = scraped(meters)

@@ -282,3 +282,25 @@ def test_other_levels_are_refused(level: object) -> None:
 def test_liveness_that_contradicts_itself(times: tuple[float, ...]) -> None:
     with pytest.raises(InvalidDeclaration, match="for example"):
         Patience(*times)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ((36, 109, 109.5, 110), "217"),
+        ((10, 91, 95, 100), "121"),
+        ((30, 31, 32, 90.5), "121"),
+        ((10.5, 20, 30, 110), "120.5"),
+        ((33, 34, 35, 99), "133"),
+    ],
+)
+def test_liveness_that_would_tell_a_death_after_two_minutes(times: tuple[float, ...], told: str) -> None:
+    with pytest.raises(InvalidDeclaration, match=f"dead {told} s after its last beat .* 120 s at most; for example"):
+        Patience(*times)
+
+
+@pytest.mark.parametrize(
+    "times", [(), (5, 15, 30, 60), (10, 90, 95, 100), (10, 20, 30, 110), (28, 36, 40, 92), (0.001, 0.002, 100, 110)]
+)
+def test_liveness_that_tells_every_death_within_two_minutes(times: tuple[float, ...]) -> None:
+    assert Patience(*times).dead <= 110
