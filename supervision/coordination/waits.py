@@ -139,10 +139,9 @@ def valid_terms(wait: Terms) -> Terms:
         raise InvalidWait(f"a wait names the signal {twice!r} twice; a signal happens once, so name it once")
     if wait.owner:
         valid_signal(wait.owner, "coordinator")
-        if wait.owner in {leaf.expects for leaf in leaves}:
-            raise InvalidWait(
-                f"{wait.owner} waits for itself to send {leaves[0].signal!r}: nobody else would; name who does"
-            )
+        own = next((leaf.signal for leaf in leaves if leaf.expects == wait.owner), None)
+        if own is not None:
+            raise InvalidWait(f"{wait.owner} waits for itself to send {own!r}: nobody else would; name who does")
     if wait.on_death not in get_args(OnDeath):
         raise InvalidWait(f"on_death={shown(wait.on_death)}: needs one of {', '.join(get_args(OnDeath))}")
     if (wait.on_death == "replace") != (wait.replacement is not None):

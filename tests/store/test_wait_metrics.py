@@ -91,6 +91,46 @@ def test_waits_and_signals_are_counted(store: Store, meters: Meters) -> None:
     assert found["blocking_duration_seconds_sum"] < 60
 
 
+LONG_AGO = 20_000
+
+
+@pytest.mark.parametrize(
+    ("sent_long_ago", "sent_now", "claimed_late"),
+    [(["a"], "b", False), (["b"], "a", False), ([], "b", True), ([], "b", False)],
+    ids=["all of a and then b", "all of b and then a", "any of, by b, claimed late", "any of, by b"],
+)
+def test_a_join_is_delivered_from_the_signal_that_released_it(
+    store: Store, meters: Meters, sent_long_ago: list[str], sent_now: str, *, claimed_late: bool
+) -> None:
+    its = coordination(store)
+    on = Node(k=len(sent_long_ago) + 1, of=(Node(signal="a"), Node(signal="b")))
+    store.waits.enter("w", Terms(on, timeout=600), mail=MAIL)
+    for name in (*sent_long_ago, sent_now):
+        its.send(name, 1)
+    for name in [*sent_long_ago, *([sent_now] if claimed_late else [])]:
+        _earlier(store, store.keys.signal(name), "at")
+    _earlier(store, store.keys.wait("w"), "since")
+    if claimed_late:
+        _earlier(store, store.keys.wait("w"), "ended")
+    store.waits.enter("w", None, resumed=True)
+    found = scraped(meters)
+    assert found["signal_delivery_latency_seconds_count"] == 1
+    assert (found["signal_delivery_latency_seconds_sum"] >= LONG_AGO / 1000) == claimed_late
+
+
+def test_a_signal_that_came_again_since_is_not_the_one_that_released(store: Store, meters: Meters) -> None:
+    begun(store, "w", "a")
+    coordination(store).send("a", 1)
+    _earlier(store, store.keys.wait("w"), "since", "ended")
+    store.waits.enter("w", None, resumed=True)
+    assert scraped(meters)["signal_delivery_latency_seconds_sum"] >= LONG_AGO / 1000
+
+
+def _earlier(store: Store, key: str, *fields: str) -> None:
+    for field in fields:
+        store.client.hincrby(key, field, -LONG_AGO)
+
+
 def test_what_is_sent_again_and_given_up_is_counted(store: Store, meters: Meters) -> None:
     begun(store, "w-1", "built")
     coordination(store).send("built")

@@ -101,7 +101,8 @@ A, B, C = (Node(signal=name) for name in "abc")
         (Terms(Node(k=2, of=(A, A))), "names the signal 'a' twice"),
         (Terms(Node()), "signal '': a name has 1 to 200"),
         (Terms(Node(signal="a", k=1, of=(B,))), "needs one signal, or several parts"),
-        (Terms(Node(signal="a", expects="me"), owner="me"), "me waits for itself"),
+        (Terms(Node(signal="a", expects="me"), owner="me"), "me waits for itself to send 'a'"),
+        (Terms(Node(k=1, of=(A, Node(signal="b", expects="me"))), owner="me"), "me waits for itself to send 'b'"),
         (Terms(A, on_death="explode"), "on_death='explode': needs one of fail, replace, escalate"),  # type: ignore[arg-type] # the point
         (Terms(A, on_death="replace"), "on_death='replace' and replacement=None: they go together"),
         (Terms(A, replacement={"task": "x"}), "they go together"),

@@ -1,15 +1,14 @@
 -- prelude_claims: whoever goes on with a wait that has ended claims it, for a while; stands after prelude_leaves
 
 local MOST_STARTS = 5 -- a continuation that was started so often and never ended is poison
+local function came(wait, terms, i) return not terms.tree or string.sub(wait['leaf:' .. i] or '', 1, 1) == '+' end
 
 -- The signals that a wait which ended has come to know: name, payload, name, payload ...
 local function payloads(wait, terms)
   local found = {}
   for i, leaf in ipairs(terms.leaves) do
     local kept = wait['leaf:' .. i]
-    if kept and string.sub(kept, 1, 1) == '+' then
-      found[#found + 1], found[#found + 2] = leaf[1], string.sub(kept, 2)
-    end
+    if kept and came(wait, terms, i) then found[#found + 1], found[#found + 2] = leaf[1], string.sub(kept, 2) end
   end
   local single = not terms.tree and wait.how == 'signalled' and terms.leaves[1][1]
   if single then return {single, redis.call('HGET', key('signal', single), 'payload') or 'null'} end
@@ -18,9 +17,8 @@ end
 
 -- What the receipts of those signals say of this wait from now on.
 local function receipts(id, wait, terms, state)
-  if wait.how ~= 'signalled' then return end
-  for i, leaf in ipairs(terms.leaves) do
-    if not terms.tree or string.sub(wait['leaf:' .. i] or '', 1, 1) == '+' then progress(leaf[1], id, state) end
+  for i, leaf in ipairs(wait.how == 'signalled' and terms.leaves or {}) do
+    if came(wait, terms, i) then progress(leaf[1], id, state) end
   end
 end
 
@@ -32,11 +30,13 @@ end
 local function first_claim(id, wait, terms)
   receipts(id, wait, terms, 'received')
   if wait.how ~= 'signalled' then return end
-  local name = terms.leaves[1][1]
-  if not terms.tree then redis.call('HINCRBY', key('signal', name), 'taken', 1) end
-  local sent = tonumber(redis.call('HGET', key('signal', name), 'at') or now)
-  measure(counters, 'signal_delivery_latency_seconds', {'0.005', '0.01', '0.05', '0.1', '0.5', '1', '5', '60'},
-    now - math.max(sent, tonumber(wait.since)))
+  if not terms.tree then redis.call('HINCRBY', key('signal', terms.leaves[1][1]), 'taken', 1) end
+  local sent, ended_at = tonumber(wait.since), tonumber(wait.ended) -- by the last one that came; another may stand by now
+  for i, leaf in ipairs(terms.leaves) do
+    local at = came(wait, terms, i) and tonumber(redis.call('HGET', key('signal', leaf[1]), 'at') or ended_at) or 0
+    sent = math.max(sent, math.min(at, ended_at))
+  end
+  measure(counters, 'signal_delivery_latency_seconds', {'0.005', '0.01', '0.05', '0.1', '0.5', '1', '5', '60'}, now - sent)
 end
 
 -- Claims the outcome of a wait for `lease_ms`. Answers {received, how, why, what, mail, start, value or '', name, payload...},
