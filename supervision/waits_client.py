@@ -14,6 +14,7 @@ import msgspec
 
 from supervision.beating import Heart
 from supervision.coordinating import Coordination
+from supervision.coordination.mailboxes import valid_number
 from supervision.coordination.signals import (
     DEFAULT_TTL_S,
     Progress,
@@ -31,13 +32,15 @@ from supervision.order_terms import line
 from supervision.participant import Coordinator
 from supervision.store.coordinators import CoordinatorView
 from supervision.store.dead_letters import MAIL, GivenUp, split_id, split_mail
-from supervision.store.open_waits import WaitView
+from supervision.store.open_waits import MOST_LISTED, WaitView
 from supervision.store.store import Store
 
 RECEIPT_POLL_S = 0.05
 """Seconds between two looks at a receipt that somebody waits for."""
 
 MOST_ACKS = 100_000
+MOST_ASKED = 10_000
+"""Waits, or coordinators, that one call answers: each takes half a kilobyte or more of memory."""
 
 
 class Waiting:
@@ -110,16 +113,16 @@ class Waiting:
         """What a signal says that stands, for those who would rather look than wait; `NotFound` if none does."""
         return self._store.signals.payload(valid_signal(name))
 
-    def waits(self, *, signal: str = "", owner: str = "") -> list[WaitView]:
-        """Who waits for what, since when, until when, and whom it expects; by their deadlines.
+    def waits(self, *, signal: str = "", owner: str = "", most: int = MOST_LISTED) -> list[WaitView]:
+        """Who waits for what, since when, until when, and whom it expects: the ``most`` that end first, these first.
 
         Raises:
-            InvalidWait: ``signal`` or ``owner`` is no name; none is a pattern.
+            InvalidWait: ``signal`` or ``owner`` is no name; none is a pattern. ``most`` is not 1 to 10,000.
         """
         for name, what in ((signal, "signal"), (owner, "owner: coordinator")):
             if name:
                 valid_signal(name, what)
-        return self._store.open_waits.all(signal=signal, owner=owner)
+        return self._store.open_waits.all(signal=signal, owner=owner, most=valid_number(most, "most", MOST_ASKED))
 
     def explain(self, wait_id: str) -> WaitView:
         """One wait, also one that has ended in the last day; `NotFound` if there is none."""
@@ -176,9 +179,13 @@ class Waiting:
             progress=progress,
         )
 
-    def coordinators(self) -> list[CoordinatorView]:
-        """Everybody who has registered, the living and those who ended in the last day."""
-        return self._store.coordinators.all()
+    def coordinators(self, *, most: int = MOST_LISTED) -> list[CoordinatorView]:
+        """Who has registered, ``most`` at most: the living by name, then who ended in the last day, the last first.
+
+        Raises:
+            InvalidWait: ``most`` is not 1 to 10,000.
+        """
+        return self._store.coordinators.all(valid_number(most, "most", MOST_ASKED))
 
 
 def _acks(acks: object) -> int:

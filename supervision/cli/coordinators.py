@@ -7,7 +7,7 @@ import click
 
 from supervision.cli.address import client, store_options
 from supervision.cli.printing import output_option, say_json, say_table
-from supervision.cli.waits_rows import COORDINATOR_COLUMNS, CoordinatorRow, coordinator_row
+from supervision.cli.waits_rows import COORDINATOR_COLUMNS, MOST_ROWS, CoordinatorRow, coordinator_row, cut
 from supervision.cli.watching import changed_only, watch, watch_table
 
 if TYPE_CHECKING:
@@ -20,28 +20,27 @@ if TYPE_CHECKING:
 @click.option("-w", "--watch", "follow", is_flag=True, help="Go on with what changes, until Ctrl-C.")
 @click.pass_context
 def command(ctx: click.Context, output: str, *, follow: bool) -> None:
-    """Show everybody who has registered: the living, and those who ended in the last day."""
+    """Show who has registered: the living first, then those who ended in the last day."""
     source = client(ctx)
-    found: list[CoordinatorView] = []
+    found: list[CoordinatorView] = source.coordinators(most=MOST_ROWS + 1)
+    more = cut(found, "that live, and those of the others that ended last")
 
-    def read() -> Sequence[CoordinatorRow]:
-        found[:] = source.coordinators()
+    def rows() -> Sequence[CoordinatorRow]:
         now = source.now()
         return [coordinator_row(seen, now) for seen in found]
 
-    def as_json(*, lines: bool) -> None:
-        say_json({"at": source.now(), "coordinators": found}, lines=lines)
+    def read() -> Sequence[CoordinatorRow]:
+        found[:] = source.coordinators(most=MOST_ROWS)
+        return rows()
 
     if follow and output == "json":
-        watch(source, read, changed_only(lambda _rows: as_json(lines=True)))
-        return
-    if follow:
+        told = changed_only(lambda _: say_json({"at": source.now(), "coordinators": found}, lines=True))
+        watch(source, read, told)
+    elif follow:
         watch_table(source, read, COORDINATOR_COLUMNS, output)
-        return
-    rows = read()
-    if output == "json":
-        as_json(lines=False)
-    elif rows or output == "name":
-        say_table(rows, COORDINATOR_COLUMNS, output)
+    elif output == "json":
+        say_json({"at": source.now(), "coordinators": found, "more": more})
+    elif found or output == "name":
+        say_table(rows(), COORDINATOR_COLUMNS, output)
     else:
         click.echo("nobody has registered in the last day", err=True)

@@ -7,7 +7,7 @@ import click
 
 from supervision.cli.address import client, store_options
 from supervision.cli.printing import output_option, say_json, say_table
-from supervision.cli.waits_rows import WAIT_COLUMNS, WaitRow, wait_row
+from supervision.cli.waits_rows import MOST_ROWS, WAIT_COLUMNS, WaitRow, cut, wait_row
 from supervision.cli.watching import changed_only, watch, watch_table
 from supervision.errors import NotFound
 
@@ -29,14 +29,14 @@ def command(
     source = client(ctx)
 
     def open_ones() -> list["WaitView"]:
-        return source.waits(signal=signal, owner=owner)
+        return source.waits(signal=signal, owner=owner, most=MOST_ROWS + 1)
 
-    if follow:
-        _follow(source, _with_ends(source, open_ones), output)
-        return
     found = open_ones()
-    if output == "json":
-        say_json({"at": source.now(), "waits": found})
+    more = cut(found, "that end first; --signal and --owner ask for some")
+    if follow:
+        _follow(source, _with_ends(source, lambda: open_ones()[:MOST_ROWS]), output)
+    elif output == "json":
+        say_json({"at": source.now(), "waits": found, "more": more})
     elif found or output == "name":
         say_table(_rows(source, found), WAIT_COLUMNS, output)
     else:
@@ -77,6 +77,7 @@ def _with_ends(source: "Client", read: Callable[[], list["WaitView"]]) -> Callab
 
 def _ended(source: "Client", wait_id: str) -> list["WaitView"]:
     try:
-        return [source.explain(wait_id)]
+        found = source.explain(wait_id)
     except NotFound:
         return []
+    return [] if found.state == "waiting" else [found]  # it is none of the first any more

@@ -1,12 +1,27 @@
 """Waits and coordinators as rows of a table."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
 
 from supervision.cli.printing import TOO_OLD, Column, age, left, moment
 
 if TYPE_CHECKING:
     from supervision.client import CoordinatorView, Part, WaitView
+
+
+MOST_ROWS: Final = 1_000
+"""Waits, or coordinators, that one command shows."""
+
+
+def cut(found: list[Any], which: str) -> bool:
+    """Leave the first `MOST_ROWS` of what was ``found``; answers whether there were more, and tells a person so."""
+    more = len(found) > MOST_ROWS
+    del found[MOST_ROWS:]
+    if more:
+        click.echo(f"and more: these are the {MOST_ROWS:,} {which}", err=True)
+    return more
 
 
 class WaitRow(NamedTuple):

@@ -195,10 +195,13 @@ class Coordinators:
         return found[0]
 
     def all(self, most: int = 1000) -> list[CoordinatorView]:
-        """Everybody who is known, `most` at most: those who have ended first, since they are forgotten first."""
+        """Who is known, ``most`` at most: the living first, by name, then those who have ended, the last one first."""
+        key = self._keys.coordinators
+        client: Any = self._scripts.client
         with translated("coordinators"):
-            names = self._scripts.client.zrange(self._keys.coordinators, 0, most - 1)
-        return self._read([name.decode() for name in names])  # type: ignore[union-attr] # as above
+            names = client.zrangebyscore(key, "+inf", "+inf", 0, most)
+            names += client.zrevrangebyscore(key, "(+inf", "-inf", 0, most - len(names))
+        return self._read([name.decode() for name in names])
 
     def _died(self, answer: Sequence[bytes]) -> list[str]:
         """Tell of those that a script has declared dead: name, whether somebody expects it, why, name ..."""

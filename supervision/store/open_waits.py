@@ -1,6 +1,7 @@
 """Waits as people see them: read only, from the registry of those that are open, or one by its id."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -60,17 +61,38 @@ class OpenWaits:
         self._keys = keys
 
     def all(self, *, signal: str = "", owner: str = "", most: int = MOST_LISTED) -> list[WaitView]:
-        """Open waits, by their deadlines, ``most`` at most; only those for ``signal`` or of ``owner`` where given."""
+        """Open waits, the ``most`` that end first, in that order; of ``owner`` or for ``signal`` only, where given."""
         with translated("waits"):
-            if signal:
-                members = self._client.zrange(self._keys.waiters(signal), 0, most - 1)
-                ids = [member.decode().partition("#")[2] for member in members]
-            elif owner:
-                ids = [each.decode() for each in self._client.smembers(self._keys.waits_of(owner))]
-            else:
-                ids = [each.decode() for each in self._client.zrange(self._keys.open, 0, most - 1)]
+            ids = self._of(signal, owner, most) if signal or owner else self._soonest(most)
         found = [view for view in self._read(ids) if view.state == "waiting" and owner in {"", view.owner}]
         return sorted(found, key=lambda view: view.deadline)
+
+    def _soonest(self, most: int) -> list[str]:
+        """By the registry of deadlines, in which single signals of a wait may have some, too."""
+        ids: dict[str, None] = {}
+        start = 0
+        while len(ids) < most and (some := self._client.zrange(self._keys.deadlines, start, start + MOST_LISTED - 1)):
+            parted = [member.decode().partition("#") for member in some]
+            ids |= {wait_id: None for leaf, _, wait_id in parted if leaf == "0"}
+            start += len(some)
+        return list(ids)[:most]
+
+    def _of(self, signal: str, owner: str, most: int) -> list[str]:
+        """Those that are in the indexes of both, where both are given."""
+        found: list[set[str]] = []
+        if signal:
+            members = self._client.zscan_iter(self._keys.waiters(signal), count=MOST_LISTED)
+            found.append({member.decode().partition("#")[2] for member, _ in members})
+        if owner:
+            found.append(
+                {each.decode() for each in self._client.sscan_iter(self._keys.waits_of(owner), count=MOST_LISTED)}
+            )
+        ids = list(set.intersection(*found))
+        deadlines: list[float | None] = []
+        for i in range(0, len(ids), MOST_LISTED):
+            some = [_MEMBER.format(wait_id) for wait_id in ids[i : i + MOST_LISTED]]
+            deadlines += self._client.zmscore(self._keys.deadlines, some)
+        return [wait_id for _, wait_id in nsmallest(most, zip((each or 0 for each in deadlines), ids, strict=True))]
 
     def get(self, wait_id: str) -> WaitView:
         """One wait; `NotFound` if there is none."""

@@ -97,6 +97,23 @@ def test_json_of_waits_coordinators_and_receipts_keeps_its_shape(shell: Shell, w
     assert set(shell.json("explain", "w-1")) == {"version", "at", "wait", "events"}
 
 
+def test_more_than_are_shown_are_said_to_be_there(shell: Shell, store: Store, wait: Callable[..., str]) -> None:
+    for i in range(1001):
+        store.coordinators.register(f"c-{i:04}", kind="process", process="p1", host="here")
+        wait(f"w-{i:04}", timeout=600 + i)
+    for command, last in (("waits", "w-0999"), ("coordinators", "c-0999")):
+        done = shell.run(SUPERVISION, command, "-o", "name")
+        assert (done.returncode, done.stdout.split()[-1]) == (0, last)
+        assert done.stderr.startswith("and more: these are the 1,000 that ")
+        answer = shell.json(command)
+        assert (len(answer[command]), answer["more"]) == (1000, True)  # type: ignore[arg-type] # JSON
+    store.coordinators.leave("c-0000", store.coordinators.get("c-0000").incarnation)
+    store.waits.end("w-0000", how="cancelled", why="why", by="ann")
+    assert shell.run(SUPERVISION, "waits", "-o", "name").stderr == ""
+    assert shell.json("waits")["more"] is False
+    assert "c-1000" in shell("coordinators", "-o", "name").split()
+
+
 def fields(what: str) -> set[str]:
     """The fields of ``what`` that docs/cli.md lists."""
     text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
