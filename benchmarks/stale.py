@@ -5,11 +5,13 @@ command of the server each; nothing else is changed.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from benchmarks.figures import expect
 from benchmarks.stage import Stage
 from supervision.coordination.waits import Node, Terms
 from supervision.mailing import Mailing
+from supervision.store.coordinators import Beat
 from supervision.store.store import Store
 
 PER_MAILBOX = 1_000
@@ -59,10 +61,17 @@ def late(store: Store, number: int) -> None:
         store.waits.enter(f"late-{i:032}", _terms(f"never/{i}", 0.001), mail=MAIL)
 
 
-def silent(store: Store, number: int) -> None:
-    """Coordinators that registered and never beat."""
-    for i in range(number):
-        store.coordinators.register(f"silent/{i}", kind="process", process="there:1", host="there")
+def silent(store: Store, number: int) -> Mapping[str, int]:
+    """Coordinators that registered and never beat; answers their incarnations."""
+    names = [f"silent/{i}" for i in range(number)]
+    register = partial(store.coordinators.register, kind="process", process="there:1", host="there")
+    return {name: register(name).incarnation for name in names}
+
+
+def beaten(store: Store, incarnations: Mapping[str, int]) -> None:
+    """All of these beat."""
+    refused = store.coordinators.beat([Beat(*each) for each in incarnations.items()])
+    expect(len(refused), 0, "heartbeats that were refused")
 
 
 def age(stage: Stage, registries: Mapping[str, int]) -> None:

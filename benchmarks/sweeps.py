@@ -2,11 +2,11 @@
 
 The objects are written by the same code as in production: waits and the signals that released them, coordinators that
 left, ids of handled messages. Then the sweep that forgets runs until nothing is left, as beat has it run. Beside it:
-deadlines that have passed, ends of waits that nobody has gone on with, coordinators that fell silent, and the history
-of all this. A process of its own PINGs the store every millisecond meanwhile: its longest PING is the longest stall,
-other programs on the machine included. The *longest script* is what the server counts for itself (`SLOWLOG`), without
-them; it is asked for when the PINGs are over. The baseline: pipelines of a hundred `DEL` and `ZREM` that remove as many
-hashes, with such a probe beside them.
+as many deadlines that have passed, ends of waits that nobody has gone on with, coordinators that fall silent, are
+silent and all beat again, and the history of all this. A process of its own PINGs the store every millisecond
+meanwhile: its longest PING is the longest stall, other programs on the machine included. The *longest script* is what
+the server counts for itself (`SLOWLOG`), without them; it is asked for when the PINGs are over. The baseline: pipelines
+of a hundred `DEL` and `ZREM` that remove as many hashes, with such a probe beside them.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -22,8 +22,7 @@ from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.mailing import Mailing
 
-STALE, QUICK = 100_000, 1_000
-OTHERS, QUICK_OTHERS = 5_000, 200
+STALE, QUICK, QUICK_OTHERS = 100_000, 1_000, 200
 SEEN_US = 100
 """Microseconds from which on the server notes a script."""
 
@@ -43,7 +42,7 @@ class Took(NamedTuple):
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """The figures of this benchmark."""
-    number, others = (QUICK, QUICK_OTHERS) if quick else (STALE, OTHERS)
+    number, others = (QUICK, QUICK_OTHERS) if quick else (STALE, STALE)
     with Stage() as stage:
         stage.ask().config_set("slowlog-log-slower-than", SEEN_US)
         stage.ask().config_set("slowlog-max-len", 100_000)
@@ -122,13 +121,16 @@ def _others(stage: Stage, coordination: Coordination, number: int) -> Generator[
     expect(stage.ask().zcard(keys.open), 0, "waits that are still open")
     stale.age(stage, {keys.undelivered: number})
     yield from swept(f"{number:,} ends to send again", coordination.sweep_undelivered)
-    stale.silent(store, number)
+    incarnations = stale.silent(store, number)
 
-    def judge() -> int:
-        return len(store.coordinators.judge(SILENT))
+    def judge(patience: Patience = SILENT) -> int:
+        return len(store.coordinators.judge(patience))
 
     for what in ("fell silent", "are silent"):
         yield from swept(f"judging {number:,} coordinators that {what}", judge)
+    stale.beaten(store, incarnations)
+    yield from swept(f"judging {number:,} coordinators that all beat again", partial(judge, Patience()))
+    expect(stage.ask().scard(keys.late), 0, "coordinators that are still late")
     records = stage.ask().xlen(keys.events)
     yield from swept(f"trimming {records:,} records of the history", partial(store.history.trim, 0))
     return pings
