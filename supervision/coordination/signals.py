@@ -92,7 +92,7 @@ def encoded_payload(payload: Any, what: str) -> str:
     """``payload`` as JSON that reads back as the same, or `InvalidDocument` with what is wrong."""
     try:
         data = msgspec.json.encode(payload)
-        same = bool(msgspec.json.decode(data) == msgspec.to_builtins(payload, str_keys=True))
+        same = bool(msgspec.json.decode(data) == payload)  # not with `to_builtins`, which alters it the same way
     except Exception as error:  # it reads properties and iterates over what users wrote
         raise InvalidDocument(
             f"{what}: payload {shown(payload)} cannot be written as JSON ({told(error)}); needs what JSON has: texts, "
@@ -106,6 +106,6 @@ def encoded_payload(payload: Any, what: str) -> str:
     if not same:
         raise InvalidDocument(
             f"{what}: payload {shown(payload)} would be read back as {shown(msgspec.json.decode(data))}; "
-            "send what JSON has, NaN for example as null or as a text"
+            "send what JSON has: NaN for example as null or as a text, a tuple or a set as a list, a moment as a text"
         )
     return data.decode()

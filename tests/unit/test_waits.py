@@ -1,7 +1,11 @@
 """What a wait, a signal and liveness must be: tables of what is refused, and the rule of joins."""
 
 import math
+from collections import OrderedDict
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -59,9 +63,26 @@ def test_what_a_program_cannot_wait_on_is_refused(on: object) -> None:
         node_of(on)
 
 
-@pytest.mark.parametrize("payload", [None, 0, 1.5, "text", [1, {"a": None}], {"a": [True]}, "x" * (256 * 1024 - 2)])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(None, 0, 1.5, 1.0, True, -0.0, 2**70, "text", "", [], {}, [1, {"a": None}], {"a": [True]}),
+        *({"a": {"b": [[1.0, 1, True]]}}, Progress.RECEIVED, {Progress.RECEIVED: 1}, OrderedDict(a=1)),
+        "x" * (256 * 1024 - 2),
+    ],
+)
 def test_payloads_come_back_as_they_went(payload: Any) -> None:
-    assert msgspec.json.decode(encoded_payload(payload, "s")) == payload
+    back = msgspec.json.decode(encoded_payload(payload, "s"))
+    assert (back, kinds(back)) == (payload, kinds(payload))
+
+
+def kinds(value: Any) -> Any:
+    """Its types, as JSON tells them apart: 1, 1.0 and True are equal to Python."""
+    if isinstance(value, list):
+        return [kinds(each) for each in value]
+    if isinstance(value, dict):
+        return [kinds(each) for each in value.values()]
+    return next(kind for kind in (type(None), bool, int, float, str) if isinstance(value, kind))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +90,19 @@ def test_payloads_come_back_as_they_went(payload: Any) -> None:
     [
         (math.nan, "would be read back as None"),
         (math.inf, "would be read back as None"),
+        ([1, {"a": math.nan}], r"would be read back as \[1, {'a': None}\]"),
+        (b"abc", "would be read back as 'YWJj'"),
+        ({1, 2}, r"would be read back as \[1, 2\]; send what JSON has: .*a set as a list"),
+        (frozenset({1}), "would be read back as"),
+        ((1, 2), r"would be read back as \[1, 2\]"),
+        ({"a": [(1,)]}, "would be read back as"),
+        ({1: 2}, "would be read back as {'1': 2}"),
+        ({"a": {1.5: 2}}, "would be read back as"),
+        (datetime(2026, 7, 1, tzinfo=UTC), "would be read back as '2026-07-01T00:00:00Z'"),
+        ([date(2026, 7, 1)], "would be read back as"),
+        (Decimal("1.50"), "would be read back as '1.50'"),
+        (UUID(int=7), "would be read back as '00000000-"),
+        (Node(signal="a"), "would be read back as {'signal': 'a'}"),
         (object(), "cannot be written as JSON"),
         ({1, 2}.__iter__(), "cannot be written as JSON"),
         ("x" * (256 * 1024), "262,146 bytes as JSON, at most 262,144 are allowed"),
