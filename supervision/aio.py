@@ -131,7 +131,7 @@ class Coordinator:
         on: Any,
         *,
         timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 # the store's clock ends it, not the event loop's
-        expects: str = "",
+        expects: str | None = None,
         on_death: OnDeath = "fail",
     ) -> Any:
         """As `supervision.participant.Coordinator.wait`."""
@@ -144,7 +144,7 @@ class Coordinator:
         on: Any,
         *,
         timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 # as above
-        expects: str = "",
+        expects: str | None = None,
         on_death: OnDeath = "fail",
     ) -> AsyncIterator[Any]:
         """As `supervision.participant.Coordinator.waiting`."""

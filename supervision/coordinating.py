@@ -88,9 +88,11 @@ class Coordination:
 
         Raises:
             SignalAlreadySent: another one stands under that name.
-            InvalidWait, InvalidDocument: name, id, sender, ttl or payload are not what they may be.
+            InvalidWait, InvalidDocument: name, id, sender, ttl, replace or payload are not what they may be.
         """
         valid_signal(name)
+        if not isinstance(replace, bool):
+            raise InvalidWait(f"replace={shown(replace)}: needs True or False")
         sent = self.store.signals.send(
             name,
             signal_id=valid_signal(signal_id or uuid.uuid4().hex, "id"),

@@ -66,7 +66,7 @@ class Coordinator:
         on: Any,
         *,
         timeout: float = DEFAULT_TIMEOUT_S,
-        expects: str = "",
+        expects: str | None = None,
         on_death: OnDeath = "fail",
     ) -> Any:
         """Block until ``on`` (a signal's name, or `all_of`, `any_of`, `k_of`) has come; answers as a signature would.
@@ -87,7 +87,7 @@ class Coordinator:
         on: Any,
         *,
         timeout: float = DEFAULT_TIMEOUT_S,
-        expects: str = "",
+        expects: str | None = None,
         on_death: OnDeath = "fail",
     ) -> Iterator[Any]:
         """As `wait`; the signal counts as processed when the block ends well, as failed when it raises.
@@ -110,7 +110,7 @@ class Coordinator:
             driven(self.telling(claim, timeout), woken)
 
     @contextmanager
-    def in_hand(self, on: Any, *, timeout: float, expects: str, on_death: OnDeath) -> Iterator[Terms]:
+    def in_hand(self, on: Any, *, timeout: float, expects: str | None, on_death: OnDeath) -> Iterator[Terms]:
         """A wait is one caller's, from its first step until what came of it is told; both clients wait inside.
 
         Another caller of this instance would be given the same claim again, and both would go on with it.

@@ -9,7 +9,7 @@ from typing import Final
 from supervision.beating import this_process
 from supervision.coordination.liveness import valid_presence, valid_text
 from supervision.coordination.signals import valid_signal
-from supervision.errors import Lost
+from supervision.errors import InvalidWait, Lost
 from supervision.store.coordinators import Beat, Coordinators, Registered
 
 
@@ -31,6 +31,8 @@ class Presence:
         valid_presence(kind, doing, progress)
         self._coordinators, self._kind, self._host, self._progress_s = coordinators, kind, host, progress
         self._parent = valid_signal(parent, "parent: coordinator") if parent else ""
+        if self._parent == self.name:
+            raise InvalidWait(f"parent={parent!r} of {name!r}: nobody hears of its own death; name another, or none")
         self._doing, self._moved = doing, False
         registered = self._register()
         self.incarnation: Final = registered.incarnation

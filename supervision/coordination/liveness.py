@@ -11,6 +11,7 @@ Rules:
 
 from dataclasses import dataclass
 
+from supervision.coordination.signals import MAX_NAME_LENGTH
 from supervision.errors import InvalidDeclaration, InvalidWait
 from supervision.model import shown, valid_seconds
 
@@ -67,7 +68,10 @@ class Patience:
 
 def valid_presence(kind: object, doing: object, progress: object) -> None:
     """Refuse, with `InvalidWait`, what no coordinator can say of itself when it registers."""
-    valid_text(kind, "kind")
+    if len(valid_text(kind, "kind")) > MAX_NAME_LENGTH:
+        raise InvalidWait(
+            f"kind={shown(kind)} of {len(str(kind))} characters: needs {MAX_NAME_LENGTH} at most, for example 'process'"
+        )
     valid_text(doing, "doing")
     number = isinstance(progress, (int, float)) and not isinstance(progress, bool)
     if not (number and (progress == 0 or MIN_PROGRESS_S <= progress <= MAX_PROGRESS_S)):  # type: ignore[operator] # a number, see above

@@ -117,10 +117,14 @@ def terms(data: object) -> Terms:
     return valid_terms(found)
 
 
-def node_of(on: object, expects: str = "") -> Node:
+def node_of(on: object, expects: str | None = None) -> Node:
     """What a program waits ``on``: a signal's name, or a signature of ours, which is known without Celery."""
     if isinstance(on, str):
-        return Node(signal=on, expects=expects)
+        return Node(signal=on, expects=expects or "")
+    if isinstance(on, dict) and expects:
+        raise InvalidWait(
+            f"expects={shown(expects)} beside a signature: give it to its signals, as wait_for('a', expects='bob')"
+        )
     if isinstance(on, dict) and "on" in on.get("kwargs", {}):
         return terms(on["kwargs"]).on
     raise InvalidWait(f"on={shown(on)}: needs a signal's name, or all_of(...), any_of(...), k_of(...)")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from celery import Celery, Signature, chain, current_app, states
+from celery import Celery, Signature, chain, states
 
 from supervision.coordination.gathers import MOST_KEPT, Gather, failures, gather_terms, told, valid_gather
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, ERRORS, How, Outcome
-from supervision.engine.canvas import RAISE, said_on_timeout
+from supervision.engine.canvas import RAISE, said_on_timeout, valid_app
 from supervision.engine.eager import refuse_eager
 from supervision.engine.leaving import Left
 from supervision.engine.parts import text, value
@@ -54,8 +54,9 @@ def gather(  # noqa: PLR0913 # all but the parts and what follows are named
     Raises:
         InvalidWait: it could not work; the message says why. When it runs it raises `PartsFailed`, which says which
             parts failed and why, and what `wait_for` raises.
+        InvalidDocument: as of `wait_for`.
     """
-    app = app or current_app
+    app = valid_app(app)
     said = valid_gather(
         Gather(
             parts=tuple(steps(part, f"part {index} of a gather") for index, part in enumerate(_listed(parts))),
@@ -74,9 +75,9 @@ def gather(  # noqa: PLR0913 # all but the parts and what follows are named
 
 
 def _listed(parts: Any) -> Any:
-    if not isinstance(parts, Mapping):
+    if isinstance(parts, Iterable) and not isinstance(parts, Mapping):
         return parts
-    if parts.get("subtask_type") == "group":
+    if isinstance(parts, Mapping) and parts.get("subtask_type") == "group":
         return parts["kwargs"]["tasks"]
     raise InvalidWait(f"parts={shown(parts)}: needs a list of signatures, for example [add.s(1, 2), add.s(3, 4)]")
 

@@ -120,6 +120,23 @@ CASES = [
     one("gather of nothing", lambda _: gather([]), InvalidWait, "a gather of 0 parts", "from 1 to 10000"),
     one("kind", lambda c: c.coordinator("new", kind=7), InvalidWait, "kind=7", "needs a text"),  # type: ignore[arg-type] # the point
     one("doing", lambda c: c.coordinator("new", doing=None), InvalidWait, "doing=None", "needs a text"),  # type: ignore[arg-type] # the point
+    one(
+        "kind of 1 MB",
+        lambda c: c.coordinator("new", kind="x" * 10**6),
+        InvalidWait,
+        "kind='xxx",
+        "1000000 characters",
+        "200 at most",
+    ),
+    one(
+        "own parent", lambda c: c.coordinator("new", parent="new"), InvalidWait, "parent='new'", "name another, or none"
+    ),
+    *(
+        one(
+            f"replace {said!r}", lambda c, r=said: c.send("stands", 2, replace=r), InvalidWait, f"={said!r}", "or False"
+        )  # type: ignore[misc] # mypy: no type for a default
+        for said in ("no", 1, None)
+    ),
     one("by", lambda c: c.cancel("bystander", by="", reason="x"), InvalidDeclaration, "by=''", "one line of 1 to 1000"),
     one("by 7", lambda c: c.cancel("bystander", by=7, reason="x"), InvalidDeclaration, "by=7", "one line of"),  # type: ignore[arg-type] # the point
     one(

@@ -53,6 +53,7 @@ def test_a_name_that_is_too_long_is_told_how_long() -> None:
 
 def test_what_a_program_waits_on_is_a_name_or_a_signature() -> None:
     assert node_of("done", "bob") == Node(signal="done", expects="bob")
+    assert node_of("done", None) == node_of("done", "") == Node(signal="done")
     both = {"task": "supervision.wait", "kwargs": {"on": {"k": 1, "of": [{"signal": "a"}, {"signal": "b"}]}}}
     assert node_of(both) == Node(k=1, of=(Node(signal="a"), Node(signal="b")))
 
@@ -61,6 +62,12 @@ def test_what_a_program_waits_on_is_a_name_or_a_signature() -> None:
 def test_what_a_program_cannot_wait_on_is_refused(on: object) -> None:
     with pytest.raises(InvalidWait, match="needs a signal's name, or all_of"):
         node_of(on)
+
+
+def test_whom_a_join_expects_is_said_of_its_parts() -> None:
+    both = {"task": "supervision.wait", "kwargs": {"on": {"k": 1, "of": [{"signal": "a"}, {"signal": "b"}]}}}
+    with pytest.raises(InvalidWait, match=r"expects='bob' beside a signature: give it to its signals"):
+        node_of(both, "bob")
 
 
 @pytest.mark.parametrize(
@@ -173,13 +180,14 @@ def test_a_wait_that_expects_a_name_that_nobody_can_have_as_its_owner_is_refused
 
 @pytest.mark.parametrize("progress", [0, 0.001, 60, 30 * 86_400])
 def test_what_a_coordinator_can_say_of_itself(progress: float) -> None:
-    valid_presence("process", "", progress)
+    valid_presence("x" * 200, "", progress)
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [
         ((7, "", 0), "kind=7: needs a text"),
+        (("x" * 201, "", 0), "kind='x.* of 201 characters: needs 200 at most"),
         (("process", None, 0), "doing=None: needs a text"),
         *((("process", "", wrong), "needs seconds from 0.001 to 2592000") for wrong in (-1, "5", None, True, math.inf)),
         (("process", "", math.nan), "progress=nan: needs seconds"),
