@@ -87,8 +87,7 @@ class Waiting:
             StoreUnavailable: it is unknown whether it was sent; send it again with the same ``id``.
         """
         wanted, reached = _acks(acks), valid_level(level)
-        if wanted:
-            valid_timeout(timeout)  # now: what is wrong with the call is said before the signal is sent
+        valid_timeout(timeout)  # now: what is wrong with the call is said before the signal is sent
         repeated = self._coordination.send(
             name, payload, signal_id=id, sender=sender or _here(), ttl=ttl, replace=replace
         )

@@ -9,6 +9,7 @@ import msgspec
 from supervision.cli.address import client, store_options
 from supervision.cli.exits import TIMED_OUT, Refusal
 from supervision.cli.printing import on_terminal, output_option, say, say_json
+from supervision.coordination.waits import valid_timeout
 from supervision.errors import NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ DEFAULT_WAIT_S: Final = 1800.0
 @click.argument("signal")
 @store_options
 @output_option
-@click.option("--timeout", default=DEFAULT_WAIT_S, show_default=True, type=click.FloatRange(0), help="Seconds at most.")
+@click.option("--timeout", default=DEFAULT_WAIT_S, show_default=True, help="Seconds at most.")
 @click.pass_context
 def command(ctx: click.Context, signal: str, output: str, timeout: float) -> None:
     """Block until SIGNAL stands, and print its payload as JSON; exit status 4 when it does not come in time.
 
     This looks, it does not register: it is in no receipt, and nobody's death ends it.
     """
+    valid_timeout(timeout)
     source = client(ctx)
     if on_terminal():
         click.echo(f"waiting for {signal}, {timeout:g} s at most; to send it: supervision signal {signal}", err=True)

@@ -82,6 +82,7 @@ CASES = [
     *timed("timeout", lambda _, t: wait_for("s", timeout=t)),
     *timed("timeout", lambda _, t: gather([wait_for("s")], timeout=t)),
     *timed("timeout", lambda c, t: c.send("new", 1, acks=1, timeout=t)),
+    *timed("timeout", lambda c, t: c.send("new", 1, timeout=t)),
     *timed("timeout", lambda c, t: c.wait_for_acks("stands", 1, timeout=t)),
     *timed("seconds", lambda c, t: c.extend("bystander", t, **ANN)),
     *timed("ttl", lambda c, t: c.send("new", 1, ttl=t), "needs seconds above 0, 7776000 at most"),

@@ -186,6 +186,14 @@ def test_waiting_ends_with_the_signal_or_with_its_time(shell: Shell, store: Stor
     assert (found["id"], found["sender"], found["payload"]) == ("1", "ann", {"n": 7})
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-3", "315360000"])
+def test_a_time_that_nobody_can_wait_is_2_and_nothing_is_sent(shell: Shell, seconds: str) -> None:
+    for command in (("wait", "built"), ("signal", "built"), ("signal", "built", "--acks", 1)):
+        refusal = shell(*command, "--timeout", seconds, status=2)
+        assert f"timeout={float(seconds)}: needs seconds from 0.001 to 2592000 (30 days)" in refusal
+    shell("receipts", "built", status=3)
+
+
 def test_a_signal_whose_time_is_over_lets_nobody_pass(shell: Shell, store: Store) -> None:
     store.signals.send("built", signal_id="1", payload="1", sender="", ttl_ms=1)
     assert "did not come" in shell("wait", "built", "--timeout", 0.1, status=4)
