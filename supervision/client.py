@@ -104,9 +104,10 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
         self._store = Store(self._url, namespace)
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(broker_url, app)
-        self._coordination = Coordination(self._store, self._reaching, self._reaching.publish)
+        configured = settings.read(app.conf if app else {})
+        self._coordination = Coordination(self._store, self._reaching, self._reaching.publish, configured.patience)
         self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
-        self._heartbeat = settings.read(app.conf if app else {}).heartbeat
+        self._heartbeat = configured.heartbeat
         self._listener, self._heart = self._ear_and_heart()
         self._overview = Overview(self._store.scripts, self._store.keys, self._store.actions)
         self._tail = Tail(self._url, self._store.keys)

@@ -1,8 +1,20 @@
-"""What a person may see and order of the sweeps through the client."""
+"""What a person may see, order and run of the sweeps through the client.
 
+Workers run the sweeps by themselves. `Sweeping.sweep_here` runs one in the calling process, for the hours in which no
+worker is there: what it decides stands in the store, what is to be sent goes to the broker, or waits for the workers.
+"""
+
+from collections.abc import Callable, Mapping
+
+from supervision.coordinating import Coordination
+from supervision.coordination.liveness import Patience
 from supervision.errors import NotFound
+from supervision.mailing import Mailing
 from supervision.order_terms import line, request
+from supervision.reaching import Reaching
 from supervision.store.orders import Asked
+from supervision.store.outbox import UNPUBLISHED_MS
+from supervision.store.store import Store
 from supervision.store.sweeps import SWEEPS, Sweeps, SweepView
 
 
@@ -10,6 +22,10 @@ class Sweeping:
     """The sweeps of a client: idempotent clean-ups that run by themselves each second or minute."""
 
     _sweeps: Sweeps
+    _store: Store
+    _coordination: Coordination
+    _mailing: Mailing
+    _reaching: Reaching
 
     def sweepable(self, name: str) -> SweepView:
         """What the sweep ``name`` would handle now; changes nothing. Raises `NotFound` with the sweeps there are."""
@@ -23,6 +39,45 @@ class Sweeping:
             InvalidDeclaration: ``by`` or ``reason`` is no line, ``request_id`` is no name.
         """
         self._sweeps.order(_known(name), Asked(line(by, "by"), line(reason, "reason"), request(request_id)))
+
+    def sweep_here(self, name: str, *, patience: Patience | None = None) -> int | None:
+        """Run the sweep ``name`` once in this process; answers how many things it handled.
+
+        None where only workers can run it, as it takes what they have loaded (your code, hooks, results): `sweep` has
+        them do it. ``patience`` is what ``liveness`` judges by, as the workers have it; by default the environment's.
+
+        Raises:
+            NotFound: no such sweep.
+        """
+        if patience is not None:
+            self._coordination.patience = patience
+        run = self._here().get(_known(name))
+        return run() if run else None
+
+    def swept_ago(self) -> int | None:
+        """Milliseconds since workers swept last, which they do each second; None if they never have."""
+        return self._sweeps.ago()
+
+    def _here(self) -> Mapping[str, Callable[[], int]]:
+        """Those that take a store and at most a broker.
+
+        ``forgotten`` is not among them: while no worker is there nobody declares anything, so all would be forgotten.
+        """
+        return {
+            "deadlines": self._coordination.sweep_deadlines,
+            "undelivered": self._coordination.sweep_undelivered,
+            "liveness": self._coordination.sweep_liveness,
+            "mail": self._mailing.sweep,
+            "outbox": self._send_outbox,
+            "history": self._store.history.trim,
+            "cleared": lambda: self._coordination.sweep_cleared() + self._mailing.sweep_cleared(),
+        }
+
+    def _send_outbox(self) -> int:
+        waiting = self._store.outbox.unpublished(UNPUBLISHED_MS)
+        sent = self._reaching.publish(waiting) if waiting else []  # without any it loads no Celery
+        self._store.outbox.published(sent)
+        return len(sent)
 
 
 def _known(name: str) -> str:

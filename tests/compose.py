@@ -50,5 +50,11 @@ def unit_commands() -> dict[str, str]:
 
 
 def units() -> list[Path]:
-    """Every unit file of a process."""
-    return sorted(UNITS.glob("*.service"))
+    """Every unit file of a process; what a timer runs is none."""
+    return sorted(unit for unit in UNITS.glob("*.service") if not unit.with_suffix(".timer").exists())
+
+
+def timed_commands(unit: str) -> list[list[str]]:
+    """What the unit that a timer runs calls, without the virtual environment's folder."""
+    text = (UNITS / f"{unit}.service").read_text()
+    return [line.split() for line in re.findall(r"^ExecStart=-\S*/(supervision .+)$", text, re.MULTILINE)]

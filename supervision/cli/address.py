@@ -38,12 +38,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Address(NamedTuple):
-    """A store, a namespace in it, and where each of them was found."""
+    """A store, a namespace in it, where each of them was found, and all that is configured."""
 
     url: str
     namespace: str
     url_origin: str
     namespace_origin: str
+    configured: settings.Settings
 
     @property
     def assumed(self) -> bool:
@@ -116,6 +117,7 @@ def _found(ctx: click.Context) -> Address:
         url=read.store_url,
         namespace=given.get("namespace", namespace),
         url_origin=origin if store is not None else read.origin["store_url"],
+        configured=read,
         namespace_origin="--namespace" if "namespace" in given else namespace_origin,
     )
 

@@ -1,18 +1,22 @@
-"""``supervision sweep``: have a clean-up run now, or see what it would do."""
+"""``supervision sweep``: have a clean-up run now, or run it here, or see what it would do."""
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from supervision.cli.address import client, store_options
+from supervision.cli.address import address, client, store_options
 from supervision.cli.asking import answered, confirmed, request_option, say_order, who_options, yes_option
 from supervision.cli.exits import NOT_FOUND, Refusal
-from supervision.cli.printing import Column, moment, output_option, say_json, say_table
+from supervision.cli.printing import Column, age, moment, output_option, say_json, say_table
 from supervision.errors import NotFound
 
 if TYPE_CHECKING:
     from supervision.client import Client, SweepView
+
+SILENT_MS: Final = 10_000
+"""Workers sweep once a second; who has not for so long is taken to be away."""
 
 _COLUMNS: Final = (
     Column("ID", lambda item: item.id),
@@ -26,6 +30,7 @@ _COLUMNS: Final = (
 @store_options
 @output_option
 @click.option("--dry-run", is_flag=True, help="Only list what it would handle.")
+@click.option("--here", is_flag=True, help="Run it in this process: for when no worker is there.")
 @who_options
 @yes_option
 @request_option
@@ -36,12 +41,16 @@ def command(  # noqa: PLR0913 # click hands in every option
     *,
     output: str,
     dry_run: bool,
+    here: bool,
     by: str,
     reason: str,
     yes: bool,
     request_id: str | None,
 ) -> None:
-    """Have the sweep NAME (due, outbox, history ...) run now; it runs by itself, too. One that removes things asks."""
+    """Have the sweep NAME (due, outbox, history ...) run now; it runs by itself, too. One that removes things asks.
+
+    With --here this process runs it, without any worker; what only workers can run is ordered all the same.
+    """
     source, again = client(ctx), f"supervision sweep {name}"
     found = _looked(source, name)
     if dry_run:
@@ -50,13 +59,43 @@ def command(  # noqa: PLR0913 # click hands in every option
     if found.removes and found.items:
         count = f"more than {len(found.items)}" if found.more else str(len(found.items))
         confirmed(f"Run the sweep {name}? It removes {count}; --dry-run lists them.", yes=yes, command=again)
+    handled = _run_here(ctx, name) if here else None
+    if handled is not None:
+        _say_here(name, handled, output)
+        return
     request_id = request_id or uuid.uuid4().hex[:12]
     with answered(name, f"{again} --yes --request-id {request_id}"):
         source.sweep(name, by=by, reason=reason, request_id=request_id)
     if output == "json":
         say_json({"sweep": name, "ordered": True})
     else:
-        say_order(name, output, "ordered; a worker does it within about two seconds")
+        say_order(name, output, f"ordered; {'only a worker can run it: ' if here else ''}{_when(source.swept_ago())}")
+
+
+def _run_here(ctx: click.Context, name: str) -> int | None:
+    """What it handled; what it says of that, each removal for example, goes to the error stream."""
+    from supervision.telemetry import logs  # noqa: PLC0415 # loads structlog, which half of the commands do not need
+
+    configured = address(ctx).configured
+    handler = logging.StreamHandler()
+    handler.setFormatter(logs.formatter(configured.log_format))
+    logging.getLogger(logs.OURS).handlers[:] = [handler]
+    logs.configure()
+    return client(ctx).sweep_here(name, patience=configured.patience)
+
+
+def _say_here(name: str, handled: int, output: str) -> None:
+    if output == "json":
+        say_json({"sweep": name, "ordered": False, "handled": handled})
+    else:
+        say_order(name, output, f"{handled} handled here")
+
+
+def _when(swept_ago: int | None) -> str:
+    if swept_ago is not None and swept_ago < SILENT_MS:
+        return "a worker does it within about two seconds"
+    since = "no worker has swept yet" if swept_ago is None else f"no worker has swept for {age(swept_ago)}"
+    return f"{since}, so it is done when one runs"
 
 
 def _looked(source: "Client", name: str) -> "SweepView":

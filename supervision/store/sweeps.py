@@ -57,6 +57,13 @@ class Sweeps:
             found = sweep.handled(self, at)
         return SweepView(name, at, sweep.removes, tuple(found[:MOST_LISTED]), len(found) > MOST_LISTED)
 
+    def ago(self) -> int | None:
+        """Milliseconds since the sweep of due actions ran last, which it does each second; None if it never has."""
+        with translated("sweep"):
+            swept = (self.client.get(self.keys.swept) or b"").partition(b":")[0]
+            seconds, micros = self.client.time()
+        return max(0, seconds * 1000 + micros // 1000 - int(swept)) if swept else None
+
     def order(self, name: str, asked: Asked) -> None:
         """Have the sweep ``name`` run as soon as the outbox is sent, besides its own rhythm."""
         self._scripts.run(

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from celery import Celery
 from lamps import Post, ask, everything, make_due, now, record_of, reserved, seen, set_control, sight
+from waiting import until
 
 from supervision.client import Client
+from supervision.coordination.liveness import Patience
+from supervision.coordination.waits import Node, Terms
 from supervision.engine.publish import SWEEP, CeleryPublisher
 from supervision.errors import InvalidDeclaration, NotFound
 from supervision.runtime import SWEEPS, Runtime
@@ -130,6 +133,35 @@ def test_a_long_list_says_that_there_is_more(client: Client, store: Store) -> No
     ask(store).zadd(store.keys.due, {"one-more": 2})
     found = client.sweepable("due")
     assert (len(found.items), found.more, found.items[0].what) == (sweeps.MOST_LISTED, True, "gone")
+
+
+def test_a_client_runs_those_that_need_no_worker(client: Client) -> None:
+    run = {name: client.sweep_here(name) for name in SWEEPS}
+    assert {name for name, handled in run.items() if handled is None} == {
+        "due",
+        "wakes",
+        "gathers",
+        "hooks",
+        "forgotten",
+    }
+    assert {handled for handled in run.values() if handled is not None} == {0}
+    with pytest.raises(NotFound, match="no sweep 'floor'; there are due: actions"):
+        client.sweep_here("floor")
+
+
+def test_a_death_is_found_without_any_worker(client: Client, store: Store) -> None:
+    store.coordinators.register("bob", kind="process", process="p", host="h")
+    store.waits.enter("w", Terms(Node(signal="s", expects="bob"), timeout=600), mail='{"options":{}}')
+    until(lambda: client.sweep_here("liveness", patience=Patience(0.05, 0.1, 0.15, 0.2)))
+    assert store.open_waits.get("w").how == "died"
+
+
+def test_it_is_known_when_workers_swept_last(client: Client, runtime: Runtime) -> None:
+    assert client.swept_ago() is None
+    runtime.sweep_due()
+    found = client.swept_ago()
+    assert found is not None
+    assert 0 <= found < 60_000
 
 
 def test_an_ordered_sweep_is_one_message_and_one_event(client: Client, store: Store) -> None:

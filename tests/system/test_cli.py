@@ -596,7 +596,8 @@ def test_an_address_that_nobody_gave_is_said_to_be_the_default(tmp_path: Path) -
     text = Shell(tmp_path)("tree", "--store", "redis://127.0.0.1:1/0", status=69)
     assert "it was looked for at redis://127.0.0.1:1/0 (--store)" in text
     program = (
-        "from supervision.cli.address import Address; print(Address('redis://127.0.0.1:6379/0', 'n', 'default', ''))"
+        "from supervision import settings; from supervision.cli.address import Address; "
+        "print(Address('redis://127.0.0.1:6379/0', 'n', 'default', '', settings.read({})))"
     )
     said = Shell(tmp_path).run(sys.executable, "-c", program).stdout
     assert "(the default, as nothing names one: set SUPERVISION_STORE_URL)" in said

@@ -21,6 +21,7 @@ from compose import (
     celery_commands,
     designed_commands,
     health_checks,
+    timed_commands,
     unit_commands,
     units,
 )
@@ -29,6 +30,7 @@ from waiting import until
 from supervision.guarded import Guarded
 from supervision.ports import free_ports
 from supervision.server import EmbeddedStore, find_server
+from supervision.store.sweeps import SWEEPS
 
 BIN = Path(sys.executable).parent
 
@@ -40,6 +42,8 @@ STOP_S = 60.0
 
 OURS = ("celery ", "supervision ")
 """How the commands of our own processes begin."""
+
+HERE = ["supervision", "sweep", "--here"]
 
 KEEPS_ITS_WORK = {"ticker", "collector", "actor", "waiter"}
 """Services that finish or give back work when they are stopped."""
@@ -75,6 +79,14 @@ def test_a_unit_comes_back_and_ends_gracefully(unit: Path) -> None:
     assert settings["KillSignal"] == "SIGTERM"
     service = unit.stem.removeprefix("supervision-").replace("beat@", "beat-1")
     assert settings["TimeoutStopSec"] == ("45s" if service in KEEPS_ITS_WORK else "10s")
+
+
+def test_the_timer_runs_sweeps_that_need_no_worker_and_remove_nothing() -> None:
+    commands = timed_commands("supervision-sweeps")
+    names = [name for program, command, name, here in commands if [program, command, here] == HERE]
+    assert len(names) == len(commands) > 0
+    assert not any(SWEEPS[name].removes for name in names)  # those that do would ask
+    assert set(names) == {"deadlines", "liveness", "undelivered", "mail", "outbox"}
 
 
 def test_a_supervised_process_outlives_the_restart_of_its_worker() -> None:
@@ -135,7 +147,7 @@ def test_systemd_understands_every_unit(tmp_path: Path) -> None:
     for unit in UNITS.iterdir():
         text = unit.read_text().replace("/opt/supervision/venv/bin", str(BIN))
         (tmp_path / unit.name).write_text(text)
-    names = sorted(str(path) for path in tmp_path.iterdir() if path.suffix in {".service", ".target"})
+    names = sorted(str(path) for path in tmp_path.iterdir() if path.suffix in {".service", ".target", ".timer"})
     result = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
