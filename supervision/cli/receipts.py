@@ -39,7 +39,7 @@ def say_receipt(receipt: "Receipt", output: str) -> None:
     if output == "json":
         say_json({"receipt": receipt})
     elif output == "name":
-        for waiter in receipt.waiters:
+        for waiter in receipt.everybody():
             say(waiter)
     else:
         by = receipt.sender or "somebody"
@@ -48,5 +48,5 @@ def say_receipt(receipt: "Receipt", output: str) -> None:
             f"{receipt.signal}: sent as {receipt.id} by {by} at {moment(receipt.at)}{repeated}; it stands until "
             f"{moment(receipt.until)}, {len(receipt.waiters)} were reached, {receipt.pending} still wait"
         )
-        if receipt.waiters:
-            say_table(sorted(receipt.waiters.items()), _COLUMNS, output)
+        if everybody := receipt.everybody():
+            say_table(sorted(everybody.items()), _COLUMNS, output)

@@ -67,7 +67,8 @@ def command(  # noqa: PLR0913 # click hands in every option
 
 def _unacknowledged(receipt: Receipt, acks: int, level: Progress, timeout: float) -> Refusal:
     missing = [f"{who} ({progress})" for who, progress in receipt.missing(level).items()]
-    named = ", ".join(missing[:MOST_NAMED]) + (f" and {len(missing) - MOST_NAMED} more" if missing[MOST_NAMED:] else "")
+    unnamed = len(missing[MOST_NAMED:]) + receipt.pending - len(receipt.pending_waiters)
+    named = ", ".join(missing[:MOST_NAMED]) + (f" and {unnamed} more" if unnamed else "")
     who = f"; missing: {named}" if missing else "; nobody else was reached"
     waiting = f", {receipt.pending} not released yet" if receipt.pending else ""
     return Refusal(

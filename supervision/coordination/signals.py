@@ -31,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:/@-]+")
 class Progress(StrEnum):
     """How far a signal has got with one waiter; the last three are ends without it, `FAILED` is one after it."""
 
+    PENDING = "pending"
     DELIVERED = "delivered"
     RECEIVED = "received"
     PROCESSED = "processed"
@@ -43,7 +44,8 @@ class Progress(StrEnum):
 class Receipt(msgspec.Struct, frozen=True):
     """One signal as its sender sees it: ``waiters`` (wait or coordinator) by how far it has got with them.
 
-    ``pending`` counts those who wait and were not released yet. Times are milliseconds of the store's clock.
+    ``pending`` counts those who wait and were not released yet, ``pending_waiters`` has the first 100 of them. Times
+    are milliseconds of the store's clock.
     """
 
     signal: str
@@ -54,14 +56,19 @@ class Receipt(msgspec.Struct, frozen=True):
     pending: int
     waiters: Mapping[str, Progress]
     repeated: bool = False
+    pending_waiters: tuple[str, ...] = ()
+
+    def everybody(self) -> dict[str, Progress]:
+        """How far it has got with each of ``waiters`` and ``pending_waiters``."""
+        return {**dict.fromkeys(self.pending_waiters, Progress.PENDING), **self.waiters}
 
     def acknowledged(self, level: Progress = Progress.RECEIVED) -> int:
         """How many waiters have come at least as far as ``level``, `RECEIVED` or `PROCESSED`."""
         return sum(progress in _REACHED[level] for progress in self.waiters.values())
 
     def missing(self, level: Progress = Progress.RECEIVED) -> dict[str, Progress]:
-        """Those who have not come so far, and where they are."""
-        return {who: progress for who, progress in self.waiters.items() if progress not in _REACHED[level]}
+        """Those who have not come so far, and where they are; of those who were not released yet the first 100."""
+        return {who: progress for who, progress in self.everybody().items() if progress not in _REACHED[level]}
 
 
 _REACHED = {

@@ -17,6 +17,10 @@ MOST_AT_ONCE = 4
 """Waits that the script which latches a signal releases itself: a bound, so that it takes constant time."""
 
 
+MOST_NAMED = 100
+"""Waits that a receipt names of those that were not released yet."""
+
+
 class Sent(NamedTuple):
     """What became of a signal: ``repeated`` if it stood already; ``left`` still wait to be released."""
 
@@ -76,8 +80,9 @@ class Signals:
         pipeline.hmget(self._keys.signal(name), "id", "sender", "at", "until")
         pipeline.hgetall(self._keys.receipt(name))
         pipeline.zcard(self._keys.waiters(name))
+        pipeline.zrange(self._keys.waiters(name), 0, MOST_NAMED - 1)
         with translated("receipt"):
-            (signal_id, sender, at, until), progress, pending = pipeline.execute()
+            (signal_id, sender, at, until), progress, pending, first = pipeline.execute()
         if signal_id is None:
             waiting = f"; {pending} wait for it" if pending else ""
             raise NotFound(f"no signal {name!r} was sent, or it is a day beyond its time to live{waiting}")
@@ -89,6 +94,7 @@ class Signals:
             until=int(until),
             pending=pending,
             waiters={who.decode(): Progress(state.decode()) for who, state in progress.items()},
+            pending_waiters=tuple(member.decode().partition("#")[2] for member in first),
         )
 
     def payload(self, name: str) -> object:

@@ -60,6 +60,22 @@ def test_a_signal_releases_who_waits_and_passes_who_comes_later(store: Store) ->
     assert store.signals.receipt("s").waiters == {"w": Progress.PROCESSED, "later": Progress.PROCESSED}
 
 
+def test_a_receipt_names_also_those_that_are_not_released_yet(store: Store) -> None:
+    waits = {f"w-{i}#of#{i}" for i in range(120)}
+    for wait_id in waits:
+        enter(store, wait_id, "s")
+    sent = send(store, "s")
+    receipt = store.signals.receipt("s")
+    assert (receipt.pending, len(receipt.waiters), len(receipt.pending_waiters)) == (sent.left, 120 - sent.left, 100)
+    assert sent.left > 100
+    assert set(receipt.missing()) == {*receipt.waiters, *receipt.pending_waiters} < waits
+    assert [*receipt.missing().values()].count(Progress.PENDING) == 100
+    while store.signals.release("s", claim=False)[0]:
+        pass
+    receipt = store.signals.receipt("s")
+    assert (receipt.pending, receipt.pending_waiters, receipt.missing().keys()) == (0, (), waits)
+
+
 def test_an_outcome_is_claimed_by_one_at_a_time_and_ended_by_whoever_claimed_it(store: Store) -> None:
     enter(store, "w", "s")
     send(store, "s")

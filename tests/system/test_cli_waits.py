@@ -174,6 +174,16 @@ def test_acknowledgements_that_are_missing_are_4_and_named(shell: Shell, wait: C
     assert "Try: supervision receipts built" in refusal
 
 
+def test_those_that_are_not_released_yet_are_named_too(shell: Shell, store: Store, wait: Callable[..., str]) -> None:
+    waits = {wait(f"w-{number:03}") for number in range(120)}
+    store.signals.send("built", signal_id="1", payload="1", sender="ann", ttl_ms=60_000)
+    assert "4 were reached, 116 still wait" in shell("receipts", "built")
+    assert set(shell("receipts", "built", "-o", "name").split()) < waits
+    refusal = shell("signal", "built", "1", "--id", "1", "--acks", 120, "--timeout", 0.1, status=4)
+    assert refusal.count(" (pending)") == 10
+    assert " and 110 more, 116 not released yet" in refusal
+
+
 def test_waiting_ends_with_the_signal_or_with_its_time(shell: Shell, store: Store) -> None:
     refusal = shell("wait", "built", "--timeout", 0.3, status=4)
     assert "built did not come within 0.3 s" in refusal

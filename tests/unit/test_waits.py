@@ -303,6 +303,11 @@ def test_a_receipt_knows_who_is_missing() -> None:
     assert (receipt.acknowledged(), receipt.acknowledged(Progress.PROCESSED)) == (2, 1)
     assert receipt.missing() == {"c": Progress.DELIVERED}
     assert set(receipt.missing(Progress.PROCESSED)) == {"b", "c"}
+    waited = msgspec.structs.replace(
+        receipt, pending_waiters=("a", "d")
+    )  # a waits again, for the next one of that name
+    assert waited.acknowledged() == 2
+    assert waited.missing() == {"c": Progress.DELIVERED, "d": Progress.PENDING}
 
 
 @pytest.mark.parametrize("level", [Progress.RECEIVED, "received", Progress.PROCESSED, "processed"])
