@@ -46,6 +46,11 @@ CLEARED_PER_SLICE = 50
 
 MOST_SLICES_CLEARED = 1000
 
+MOST_TOLD = 10
+"""Of those that one script forgets so many of each kind stand in the log, beside how many there were."""
+
+_CLEARED = ("waits", "signals", "coordinators")
+
 REDELIVERED_PER_SLICE = 100
 """Ends that one script hands out to be sent again: 1 to 2 ms of the store."""
 
@@ -191,8 +196,9 @@ class Coordination:
         for _ in range(MOST_SLICES_CLEARED):
             some = self.store.waits.clear(CLEARED_PER_SLICE, KEEP_MS)
             if any(some):
-                _log.info("cleared", waits=some[0], signals=some[1], coordinators=some[2])
-            removed += sum(some)
+                names = dict(zip(_CLEARED, (each[:MOST_TOLD] for each in some), strict=True))
+                _log.info("cleared", **names, removed=sum(map(len, some)))
+            removed += sum(map(len, some))
             if not any(some):  # not at the first that is no whole slice: joins of many signals fill one, too
                 break
         return removed

@@ -11,7 +11,8 @@ from typing import NamedTuple
 class Happened(NamedTuple):
     """One transition, with the fields that its event has.
 
-    ``on`` is what a wait is for, ``expected`` whether somebody waits for a coordinator that is no more.
+    ``on`` is what a wait is for, or a message's id; ``expected`` whether somebody waits for a coordinator that is no
+    more.
     """
 
     kind: str

@@ -9,6 +9,7 @@ from supervision.coordination.mailboxes import BOUND, DeadLetter, MailboxView, M
 from supervision.documents import clipped
 from supervision.errors import Conflict, MailboxFull, NotFound, Superseded
 from supervision.store.connection import translated
+from supervision.store.happened import Happened, Heard
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
 from supervision.store.scripts import Scripts
@@ -46,8 +47,9 @@ class Put(NamedTuple):
 class Mailboxes:
     """The store's side of mailboxes."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, heard: Heard | None = None) -> None:
         self._scripts = scripts
+        self._heard = heard or Heard()
         self._keys = keys
         self._first = [keys.outbox, keys.entries, keys.events, keys.counters]
 
@@ -148,6 +150,8 @@ class Mailboxes:
         word, *rest = self._scripts.run("dead_mail", self._first, [mailbox, message_id, verb, clipped(why), by])
         if word == b"gone":
             raise NotFound(f"mailbox {mailbox!r} has no dead letter {message_id!r}; dead_letters() lists those it has")
+        after = "put_again" if verb == "retry" else "discarded"
+        self._heard.tell(Happened("mailbox", mailbox, "dead_letter", after, why, by, on=message_id))
         return entries(rest)
 
 

@@ -47,7 +47,7 @@ class Store:
         self.waits = Waits(self.scripts, self.keys, self.heard)
         self.gathers = Gathers(self.scripts, self.keys, self.heard)
         self.coordinators = Coordinators(self.scripts, self.keys, self.heard)
-        self.mailboxes = Mailboxes(self.scripts, self.keys)
+        self.mailboxes = Mailboxes(self.scripts, self.keys, self.heard)
         self.submissions = Submissions(self.scripts, self.keys)
         self.dead_letters = DeadLetters(self.scripts, self.keys, self.open_waits, self.mailboxes)
 

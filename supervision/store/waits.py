@@ -183,10 +183,10 @@ class Waits:
         self._heard.tell(Happened("order", wait_id, "waiting", "extended", why, by))
         return int(answer[1])
 
-    def clear(self, most: int, keep_ms: int) -> tuple[int, int, int]:
-        """Forget waits, signals and coordinators that have ended for so long; answers how many of each."""
-        waits, signals, coordinators = self._scripts.run("clear", self._first, [most, keep_ms])
-        return int(waits), int(signals), int(coordinators)
+    def clear(self, most: int, keep_ms: int) -> list[list[str]]:
+        """Forget waits, signals and coordinators that have ended for so long; answers those of each."""
+        removed = self._scripts.run("clear", self._first, [most, keep_ms])
+        return [[name.decode(errors="replace") for name in each] for each in removed]
 
     def ended(self, wait_ids: Sequence[str]) -> list[str]:
         """Those of ``wait_ids`` that no longer wait."""

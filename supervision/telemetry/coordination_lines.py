@@ -46,6 +46,11 @@ def _of_signal(happened: Happened) -> Line:
     return Line("info", f"signal_{happened.after}", fields)
 
 
+def _of_mailbox(happened: Happened) -> Line:
+    fields = {"mailbox": happened.subject, "id": happened.on, "reason": happened.reason, "by": happened.actor}
+    return Line("info", f"mail_{happened.after}", fields)
+
+
 def _of_coordinator(happened: Happened) -> Line:
     level, event = _COORDINATOR[happened.after]
     if happened.after == "registered" and happened.before in _BEFORE_RETURN:
@@ -77,6 +82,7 @@ _OF: Final[Mapping[str, Callable[[Happened], Line]]] = {
     "order": _of_order,
     "signal": _of_signal,
     "coordinator": _of_coordinator,
+    "mailbox": _of_mailbox,
 }
 
 

@@ -57,6 +57,23 @@ def test_a_wait_is_told_from_its_beginning_to_what_follows(store: Store, told: l
     ]
 
 
+def test_what_a_person_does_with_dead_mail_is_told(store: Store, told: list[tuple[str, ...]]) -> None:
+    for message_id in ("m-1", "m-2"):
+        store.mailboxes.put("box", message_id, "1", "ann")
+        for _ in range(5):  # as often as a message is tried
+            batch = store.mailboxes.take("box", message_id, 1, 60_000)
+            assert batch
+            store.mailboxes.failed("box", batch.token, "why")
+            store.client.zadd(store.keys.mail_due, {"box": 1})
+            store.mailboxes.remind(1)
+    store.mailboxes.retry("box", "m-1", why="again", by="bob")
+    store.mailboxes.discard("box", "m-2", why="enough", by="bob")
+    assert told == [
+        ("mailbox", "box", "dead_letter", "put_again", "again"),
+        ("mailbox", "box", "dead_letter", "discarded", "enough"),
+    ]
+
+
 @pytest.mark.parametrize("claims", [True, False])
 def test_an_end_is_told_once_whoever_goes_on_with_it(
     store: Store, told: list[tuple[str, ...]], *, claims: bool
@@ -179,6 +196,10 @@ LINES = [
     (
         Happened("order", "w", "waiting", "cancelled", "why", "ann"),
         Line("info", "wait_order", {"wait": "w", "order": "cancelled", "reason": "why", "by": "ann"}),
+    ),
+    (
+        Happened("mailbox", "box", "dead_letter", "discarded", "why", "ann", on="m-1"),
+        Line("info", "mail_discarded", {"mailbox": "box", "id": "m-1", "reason": "why", "by": "ann"}),
     ),
     (
         Happened("signal", "s", "", "sent", "1", "ann"),

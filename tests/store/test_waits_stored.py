@@ -437,7 +437,7 @@ def test_nothing_is_left_a_day_after_everything_has_ended(store: Store) -> None:
     for registry in (store.keys.signals, store.keys.coordinators):
         for member in ask(store).zrange(registry, 0, -1):
             ask(store).zadd(registry, {member: 1})
-    until(lambda: sum(store.waits.clear(100, 1)) == 0, what="all to be forgotten")
+    until(lambda: not any(store.waits.clear(100, 1)), what="all to be forgotten")
     kept = {store.keys.events, store.keys.counters}
     left = {key.decode() for key in ask(store).keys(f"{store.keys.events.removesuffix('events')}*")}
     assert left <= kept

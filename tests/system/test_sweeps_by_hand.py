@@ -63,7 +63,8 @@ def test_what_is_removed_is_logged_on_the_error_stream(shell: Shell, store: Stor
     assert "It removes 1; --dry-run lists them" in shell("sweep", "cleared", "--here", status=2)
     done = shell.run(SUPERVISION, "sweep", "cleared", "--here", "--yes", "-o", "json")
     assert json.loads(done.stdout) == {"version": 1, "sweep": "cleared", "ordered": False, "handled": 1}, done
-    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["cleared"]
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["event"], line["signals"], line["waits"], line["removed"]) == ("cleared", ["old"], [], 1)
 
 
 def test_what_only_workers_can_run_is_ordered_and_whether_one_runs_is_said(shell: Shell, store: Store) -> None:

@@ -1,4 +1,4 @@
--- clear(outbox, entries, events, counters; most, keep_ms) -> {waits, signals, coordinators} removed, each `most` at most
+-- clear(outbox, entries, events, counters; most, keep_ms) -> {{wait...}, {signal...}, {coordinator...}} removed, each `most` at most
 -- with waits
 local most, keep = ARGV[1], tonumber(ARGV[2])
 local function past(registry, until_) return redis.call('ZRANGEBYSCORE', registry, '-inf', text(until_), 'LIMIT', 0, most) end
@@ -34,22 +34,21 @@ local function remove(id)
   redis.call('ZREM', dead_letters, 'wait:' .. id)
 end
 
-local waits = 0
+local waits, signals = {}, {}
 for _, id in ipairs(past(ended, now - keep)) do
   if slice_is_full() then break end
   if contained('wait', id, forgotten, id) ~= false then -- a damaged one, too, has had its day
-    waits = waits + 1
+    waits[#waits + 1] = id
     remove(id)
   end
 end
 
-local signals = 0
 local function look_at(name)
   local known = redis.call('HMGET', key('signal', name), 'owed', 'until')
   if tonumber(known[1] or 0) > 0 or tonumber(known[2] or 0) > now or redis.call('EXISTS', key('waiters', name)) == 1 then
     redis.call('ZADD', key('signals'), text(now + keep), name)
   else
-    signals = signals + 1
+    signals[#signals + 1] = name
     redis.call('UNLINK', key('signal', name), key('receipt', name)) -- a receipt may tell of 100,000
     redis.call('ZREM', key('signals'), name)
   end
@@ -63,4 +62,4 @@ for _, id in ipairs(gone) do
   redis.call('ZREM', key('coordinators'), id)
   stands_as(id, 'forgotten')
 end
-return {waits, signals, #gone}
+return {waits, signals, gone}
