@@ -360,7 +360,7 @@ def test_a_dead_coordinator_ends_the_waits_that_expect_it_and_keeps_its_own(stor
         enter(store, "of-a", "t", owner="a", channel="c", incarnation=incarnation)
 
 
-def test_fifty_deaths_in_a_row_are_each_declared_once_by_two_monitors(
+def test_fifty_who_fall_silent_at_once_are_each_declared_once_by_two_monitors(
     connect: Callable[[], Store], store: Store
 ) -> None:
     names = [f"c{i}" for i in range(50)]
