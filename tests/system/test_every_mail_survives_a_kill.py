@@ -20,7 +20,10 @@ from supervision.client import Client
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-OF_A_WORKER = ("take", "begun", "handled", "unhandled", "remind", "clear_mail", "publish mail")
+OF_A_WORKER = (
+    *("take", "begun", "handled", "unhandled", "remind", "clear_mail", "publish mail"),
+    *("message mailing._call", "message mailing._ended_well", "message mailing.replace"),
+)
 OF_A_PROGRAM = ("post", "arrange", "dead_mail")
 
 ASK = """
@@ -61,8 +64,12 @@ def test_a_worker_that_is_killed_at(step: str, system: MailSystem) -> None:
     name = uuid.uuid4().hex
     with Client(system.url) as client:
         box = client.mailbox(name)
-        box.handle(signature("mail_tasks.break_once", kwargs={"tag": name, "which": 1}), timeout=3)
+        breaks = signature("mail_tasks.break_once", kwargs={"tag": name, "which": 1})
+        replaced = signature("mail_tasks.put_another", kwargs={"tag": name})
+        box.handle(replaced if step.endswith(".replace") else breaks, timeout=3)
         arm(system, step)
+        if step.endswith("_ended_well"):
+            (system.folder / "away").write_text("handled")
         for i in range(4):
             box.put(i)
         if step.endswith("clear_mail"):

@@ -85,6 +85,19 @@ def through_a_timeout(system: WaitingSystem, tag: str) -> Callable[[], object]:
     return lambda: noted(system, tag, f"{tag}:late")
 
 
+def through_another_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """On timeout a task takes the place of the wait."""
+    expiring = wait_for(tag, app=system.app, timeout=0.5, on_timeout=system.task("note", "late", tag=tag))
+    expiring.apply_async()
+    return lambda: noted(system, tag, f"{tag}:late")
+
+
+def through_an_outage(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """The store is away when the wait begins, so that its message comes again."""
+    (system.folder / "away").write_text("enter")
+    return through_a_signal(system, tag)
+
+
 def through_a_redelivery(system: WaitingSystem, tag: str) -> Callable[[], object]:
     """Ended by a program that can send nothing: the sweep does."""
     chain(wait_for(tag, app=system.app, timeout=120), system.task("note", tag=tag), app=system.app)()
@@ -204,9 +217,22 @@ def through_a_task(system: WaitingSystem, tag: str) -> Callable[[], object]:
     return lambda: known(system, tag) == "complete"  # of the last of them, if it was run again
 
 
-def through_a_sweep(system: WaitingSystem, _tag: str) -> Callable[[], object]:
+def through_a_sweep(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A signal that is a day old is forgotten, and another one is not."""
+    store: Any = system.client._store
+    for name in (tag, f"{tag}/young"):
+        system.client.send(name, 1)
+    store.client.hset(store.keys.signal(tag), "until", 1)
+    store.client.zadd(store.keys.signals, {tag: 1})
     system.client.sweep("cleared", by="test", reason="so that it runs")
-    return lambda: True
+    again = iter([lambda: system.client.sweep("cleared", by="test", reason="as beat would, 5 min later")])
+
+    def forgotten() -> bool:
+        next(again, lambda: None)()
+        assert store.client.exists(store.keys.signal(f"{tag}/young"))
+        return not store.client.exists(store.keys.signal(tag)) and store.client.zscore(store.keys.signals, tag) is None
+
+    return forgotten
 
 
 def through_a_gather(parts: int) -> Callable[[WaitingSystem, str], Callable[[], object]]:
@@ -247,6 +273,22 @@ def through_a_guarded_task(system: WaitingSystem, tag: str) -> Callable[[], obje
         most = 2 if (system.folder / "fired").read_text() == "before ran_once" else 1
         assert system.notes().count(f"paid:{tag}") <= most
         return noted(system, tag, f"{tag}:{tag}")
+
+    return ends
+
+
+def through_a_copy(system: WaitingSystem, tag: str) -> Callable[[], object]:
+    """A guarded task whose message comes twice: the copy comes again until the run has ended."""
+    system.task("pay", tag, "hangs").apply_async(task_id=tag)
+    until((system.folder / f"{tag}.first").exists, "the first to begin")
+    system.task("pay", tag).apply_async(task_id=tag)
+    store: Any = system.client._store
+
+    def ends() -> bool:
+        (system.folder / tag).touch()
+        assert system.notes().count(f"paid:{tag}") <= 1
+        copies = store.client.exists("unacked") or store.client.llen("supervision.actions")
+        return f"paid:{tag}" in system.notes() and not copies
 
     return ends
 
@@ -302,6 +344,12 @@ PROVOKE: dict[str, Callable[[WaitingSystem, str], Callable[[], object]]] = {
     "publish task": through_a_submission,
     "run_once": through_a_guarded_task,
     "ran_once": through_a_guarded_task,
+    "message once._come_again": through_a_copy,
+    "message parts._send": through_a_gather(3),
+    "message resuming._send": through_a_redelivery,
+    "message waiting._come_again": through_an_outage,
+    "message waiting._replaced": through_another_task,
+    "message waiting.replace": through_a_replacement,
 }
 
 
@@ -312,4 +360,4 @@ def test_every_step_of_coordination_has_a_way_to_be_provoked() -> None:
 def test_the_steps_are_all_scripts_that_know_waits() -> None:
     folder = Path(scripts.__file__).with_name("lua")
     marked = {file.stem for file in folder.glob("*.lua") if "-- with waits" in file.read_text().splitlines()[1]}
-    assert marked == {step.split(" ", 1)[1] for step in STEPS if " publish " not in step}
+    assert marked == {step.split(" ", 1)[1] for step in STEPS if step.count(" ") == 1}
