@@ -11,6 +11,7 @@ from types import ModuleType
 
 from benchmarks import (
     blocked,
+    deaths,
     events,
     failover,
     gate,
@@ -47,6 +48,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "gathers": gathers,
     "timeouts": timeouts,
     "hearts": hearts,
+    "deaths": deaths,
     "sweeps": sweeps,
     "reconnect": reconnect,
 }

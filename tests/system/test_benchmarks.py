@@ -63,6 +63,10 @@ WAITING_WORKERS = {
     ],
     "mail": ["mail, put, taken and done", "mail, put and handled by a task 100 at a time"],
     "gathers": ["gather of 20", "gather of 20, parts"],
+    "deaths": [
+        "death, from the kill of a program until it is declared, a beat of 1 s",
+        "death, from the kill of a pool process until it is declared",
+    ],
     "timeouts": ["timeout, late at 100 a second", "timeout, 100 all at once, gone on with"],
     "reconnect": [
         "reconnect, a blocked wait and its signal",
