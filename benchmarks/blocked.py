@@ -4,17 +4,27 @@ So many waits are registered one after the other, as a worker does it, each for 
 the bare minimum in the same place: a hash of the same fields and an entry in one sorted set, in one round trip. Memory
 is the store's own (`INFO memory`), before and after. The store's share of a core is its own count (`INFO cpu`) while
 nobody does anything but to sweep for deadlines once a second, as beat has it done; its baseline is the empty store.
+Sweeps: while all these are open, a thousand more have passed their deadline, and every sweep of coordination runs a
+hundred times, beside a process that PINGs the store every millisecond, with other programs on the machine in it; the
+longest script, which the server counts without them (`SLOWLOG`), is asked for afterwards. The baseline is the same in
+an empty store. Slots: a worker with one slot starts a bare task while all are open; the baseline is the same in an
+empty store.
 Signals: each latches and releases one wait; baselines in turn with it are an empty script and a PING, and *inside the
 store* is what the server counts for the script itself (`INFO commandstats`).
 """
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from benchmarks import goals
-from benchmarks.figures import Figure, Goal, per_second, timed
-from benchmarks.stage import Stage
+from benchmarks import goals, stale
+from benchmarks.crowd import Unsent
+from benchmarks.figures import Figure, Goal, expect, per_second, timed
+from benchmarks.plants.bare import STAMPS, stamp
+from benchmarks.probe import Probe
+from benchmarks.stage import Stage, until
 from supervision.coordination.waits import Node, Terms
+from supervision.runtime import SWEEPS, Runtime
 from supervision.store.store import Store
 from supervision.store.waits import to_store
 
@@ -22,14 +32,33 @@ SIZES, QUICK_SIZES = (1_000, 100_000), (1_000,)
 RAW = 10_000
 SENDS, QUICK_SENDS = 5_000, 200
 IDLE_S, QUICK_IDLE_S = 5, 1
+LATE, QUICK_LATE = 1_000, 50
+TASKS, QUICK_TASKS = 50, 5
+OF_COORDINATION = ("deadlines", "undelivered", "gathers", "liveness", "mail", "cleared")
+ROUNDS = 100
+"""Of all sweeps, those that find nothing included."""
+
+SEEN_US = 100
+"""Microseconds from which on the server notes a script."""
+
 MAIL = '{"options":{}}'
+PLANT, QUEUE = "benchmarks.plants.bare", "supervision.waits"
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """The figures of this benchmark."""
+    late, tasks = (QUICK_LATE, QUICK_TASKS) if quick else (LATE, TASKS)
+    with Stage(PLANT) as stage:
+        empty = (*_swept(stage, late, "an empty store"), _started(stage, tasks, "an empty store"))
+    yield from empty
     for number in QUICK_SIZES if quick else SIZES:
-        with Stage() as stage:
+        with Stage(PLANT) as stage:
             yield from _cost(stage, number, QUICK_IDLE_S if quick else IDLE_S)
+            beside = (*_swept(stage, late, f"{number:,} open"), _started(stage, tasks, f"{number:,} open"))
+            expect(stage.ask().zcard(stage.store.keys.open), number, "waits that are open")
+            for figure, baseline in zip(beside, empty, strict=True):
+                goal = None if "task" in figure.name else Goal("max", 10, of=goals.BLOCKED)
+                yield replace(figure, baseline=baseline, goal=goal)
             if number == (QUICK_SIZES if quick else SIZES)[-1]:
                 yield from _signals(stage, QUICK_SENDS if quick else SENDS)
 
@@ -59,6 +88,38 @@ def _cost(stage: Stage, number: int, seconds: int) -> Iterator[Figure]:
         timed(lambda: store.waits.expire(claim=False), 200),
     )
     yield Figure(f"blocked, share of a core of the store with {number:,} open", "%", [_idle(stage, seconds)], empty)
+
+
+def _swept(stage: Stage, late: int, how: str) -> tuple[Figure, Figure]:
+    """All sweeps, after so many deadlines have passed: each PING meanwhile, and the longest script."""
+    runtime, heard = Runtime(stage.store, Unsent(), {}), stage.store.heard.by
+    stage.store.heard.by = None  # a log line for each would be most of the time
+    stage.ask().config_set("slowlog-log-slower-than", SEEN_US)
+    stage.ask().config_set("slowlog-max-len", 100_000)
+    stale.late(stage.store, late)
+    stage.ask().slowlog_reset()
+    with Probe(stage) as probe:
+        for _ in range(ROUNDS):
+            for name in OF_COORDINATION:
+                SWEEPS[name](runtime)
+    stage.store.heard.by = heard
+    noted = [each["duration"] for each in stage.ask().slowlog_get(100_000) if each["command"].startswith(b"EVALSHA")]
+    return (
+        Figure(f"blocked, PING while all sweeps run, {how}", "ms", probe.took),
+        Figure(f"blocked, longest script of all sweeps, {how}", "ms", [max(noted, default=SEEN_US) / 1000]),
+    )
+
+
+def _started(stage: Stage, tasks: int, how: str) -> Figure:
+    """From before a bare task is sent until it has started, on a worker with one slot."""
+    worker, app, ask, took = stage.worker("waits", slots=1).ready(), stage.app(), stage.ask(), []
+    for _ in range(tasks):
+        begun = stage.moment()
+        app.send_task(stamp.name, queue=QUEUE, ignore_result=True)
+        until(lambda: ask.llen(STAMPS), "a bare task", every=0.001)
+        took.append(float(ask.lpop(STAMPS)) - begun)
+    worker.end()
+    return Figure(f"blocked, bare Celery task on one slot, {how}", "ms", took)
 
 
 def _grown(stage: Stage, number: int, write: Callable[[], None]) -> tuple[float, float]:

@@ -37,6 +37,9 @@ IN_THE_STORE = {
     "blocked": [
         "blocked, store per open wait of 1,000, its event included",
         "blocked, waits registered one after the other, all of 1,000",
+        "blocked, PING while all sweeps run, 1,000 open",
+        "blocked, longest script of all sweeps, 1,000 open",
+        "blocked, bare Celery task on one slot, 1,000 open",
         "signal, the script that latches and releases one",
         "signal, inside the store",
     ],
