@@ -59,6 +59,23 @@ def test_a_wait_that_is_cancelled_while_the_store_is_silent_says_so_and_can_be_w
     asyncio.run(program())
 
 
+def test_a_wait_that_is_cancelled_is_listened_for_no_longer_however_long_the_cancellation_is_kept(
+    server: EmbeddedStore,
+) -> None:
+    async def program() -> None:
+        async with aio.Client(server.url) as client, client.coordinator("ann") as ann:
+            listener = client.blocking._listener
+            task = asyncio.create_task(ann.wait("never"))
+            await asyncio.to_thread(until, lambda: listener._callbacks)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as kept:
+                await task
+            assert listener._callbacks == {}
+            assert kept.value.__traceback__
+
+    asyncio.run(program())
+
+
 def test_what_a_cancelled_wait_had_claimed_is_the_next_ones_and_no_start_of_it_is_counted(
     server: EmbeddedStore,
 ) -> None:
