@@ -150,7 +150,7 @@ class Coordinator:
         """As `supervision.participant.Coordinator.waiting`."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
         with self.blocking.in_hand(on, timeout=timeout, expects=expects, on_death=on_death) as wait:
-            claim = await _driven(self.blocking.course(wait, _waker(loop, woken)), woken)
+            claim = await _driven(self.blocking.course(*wait, _waker(loop, woken)), woken)
             try:
                 value = answer(claim)
             except WaitEnded:

@@ -44,11 +44,11 @@ class Heart:
             if 0 < every < self._every:
                 self._every = every
                 self._wake.set()
+            # One without an ident never started: the system refused, or an interrupt came first.
+            if (self._thread is None or self._thread.ident is None) and not self._closed:
+                self._thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
+                self._thread.start()
             self._alive[name] = (beat, refused)
-            if self._thread is None and not self._closed:
-                thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
-                thread.start()
-                self._thread = thread
 
     def end(self, name: str, beat: Callable[[], Beat]) -> None:
         """No longer beat for ``name``, unless another instance of it has begun meanwhile."""
@@ -60,8 +60,9 @@ class Heart:
         """End the thread."""
         self._closed = True
         self._wake.set()
-        if self._thread and self._thread is not threading.current_thread():
-            self._thread.join(RETRY_S + 1)
+        thread = self._thread
+        if thread and thread.is_alive() and thread is not threading.current_thread():
+            thread.join(RETRY_S + 1)
 
     def _beat_on(self) -> None:
         pause = 0.0

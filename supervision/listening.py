@@ -41,10 +41,10 @@ class Listener:
         """Call ``callback`` whenever there may be news of this wait; from another thread, and perhaps in vain."""
         with self._lock:
             self._callbacks.setdefault(wait_id, []).append(callback)
-            if self._thread is None and not self._closed.is_set():
-                thread = threading.Thread(target=self._listen, name="supervision-listener", daemon=True)
-                thread.start()
-                self._thread = thread
+            # One without an ident never started: the system refused, or an interrupt came first.
+            if (self._thread is None or self._thread.ident is None) and not self._closed.is_set():
+                self._thread = threading.Thread(target=self._listen, name="supervision-listener", daemon=True)
+                self._thread.start()
 
     def forget(self, wait_id: str, callback: Callable[[], object]) -> None:
         """No longer call."""
@@ -81,7 +81,7 @@ class Listener:
         thread, notices = self._thread, self._notices
         if notices:
             notices.interrupt()
-        if thread and thread is not threading.current_thread():
+        if thread and thread.is_alive() and thread is not threading.current_thread():
             thread.join(SILENCE_S + 1)
 
     def _listen(self) -> None:

@@ -53,13 +53,16 @@ class Coordinator:
     ) -> None:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
-        self._in_hand: set[str] = set()
-        self._lock = threading.Lock()
+        self._in_hand: dict[str, object] = {}
         self._refused, self._left = "", False
         self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
         self.name: Final = presence.name
         self.incarnation: Final = presence.incarnation
-        heart.begin(self.name, presence.beat, self._refuse, every=presence.every)
+        try:
+            heart.begin(self.name, presence.beat, self._refuse, every=presence.every)
+        except BaseException as error:  # nobody has it, and nobody would beat for it
+            self.__exit__(type(error), error, None)
+            raise
 
     def wait(
         self,
@@ -96,7 +99,7 @@ class Coordinator:
         """
         woken = threading.Event()
         with self.in_hand(on, timeout=timeout, expects=expects, on_death=on_death) as wait:
-            claim = driven(self.course(wait, woken.set), woken)
+            claim = driven(self.course(*wait, woken.set), woken)
             try:
                 value = answer(claim)
             except WaitEnded:
@@ -110,29 +113,28 @@ class Coordinator:
             driven(self.telling(claim, timeout), woken)
 
     @contextmanager
-    def in_hand(self, on: Any, *, timeout: float, expects: str | None, on_death: OnDeath) -> Iterator[Terms]:
+    def in_hand(self, on: Any, *, timeout: float, expects: str | None, on_death: OnDeath) -> Iterator[tuple[str, Terms]]:
         """A wait is one caller's, from its first step until what came of it is told; both clients wait inside.
 
         Another caller of this instance would be given the same claim again, and both would go on with it.
         """
         node = node_of(on, expects)
         wait = valid_terms(Terms(on=node, timeout=timeout, owner=self.name, on_death=on_death))
-        wait_id = self._id(wait)
-        with self._lock:
-            if wait_id in self._in_hand:
+        wait_id, mine = f"{self.name}>{brief(node)}", object()
+        try:  # already here: an interrupt between having it in hand and `try` would leave it there
+            if self._in_hand.setdefault(wait_id, mine) is not mine:
                 raise InvalidWait(
                     f"{self.name} waits for {described(node)!r} already, or goes on with it: in another thread, which "
                     "can share what it gets, or in a block of `waiting` around this one, which has it"
                 )
-            self._in_hand.add(wait_id)
-        try:
-            yield wait
+            yield wait_id, wait
         finally:
-            self._in_hand.discard(wait_id)
+            if self._in_hand.get(wait_id) is mine:
+                del self._in_hand[wait_id]
 
-    def course(self, wait: Terms, wake: Callable[[], object]) -> Generator[float, None, Claimed]:
+    def course(self, wait_id: str, wait: Terms, wake: Callable[[], object]) -> Generator[float, None, Claimed]:
         """A wait in hand as steps, which both clients drive: yields how long to sleep at most; ends with the claim."""
-        wait_id, deadline = self._id(wait), time.monotonic() + wait.timeout
+        deadline = time.monotonic() + wait.timeout
         try:
             self._listener.watch(wait_id, wake)
             while True:
@@ -203,9 +205,6 @@ class Coordinator:
                 self._leave(failed=True, why=f"{type(error).__name__}: {error}", patience=0)
             except StoreUnavailable as away:  # its silence will tell it; what is raised is what went wrong
                 _log.warning("failure_not_heard", coordinator=self.name, error=str(away))
-
-    def _id(self, wait: Terms) -> str:
-        return f"{self.name}>{brief(wait.on)}"
 
     def _enter(self, wait_id: str, wait: Terms) -> Claimed:
         if self._refused:

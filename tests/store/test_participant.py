@@ -5,6 +5,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,17 +13,30 @@ from waiting import until
 
 from supervision.client import Client
 from supervision.coordination.waits import Node, Terms
-from supervision.errors import InvalidWait, NotFound, SignalTimeout, StoreUnavailable, Superseded, WaitEnded
+from supervision.errors import (
+    CoordinatorDied,
+    InvalidWait,
+    NotFound,
+    SignalTimeout,
+    StoreUnavailable,
+    Superseded,
+    WaitEnded,
+)
 from supervision.participant import Coordinator
 from supervision.server import EmbeddedStore
 
 FOR_S = Terms(Node(signal="s"), timeout=60)
 
 
+class Interrupted(Exception):
+    """What a handler of a signal raises, wherever the main thread is."""
+
+
 def claims(coordinator: Coordinator) -> None:
     """Get the end of the wait for ``s``, and never say what came of it."""
+    wait = msgspec.structs.replace(FOR_S, owner=coordinator.name)
     with pytest.raises(StopIteration):
-        next(coordinator.course(msgspec.structs.replace(FOR_S, owner=coordinator.name), lambda: None))
+        next(coordinator.course(f"{coordinator.name}>s", wait, lambda: None))
 
 
 def test_what_an_instance_could_not_tell_the_end_of_it_gets_again_at_once_and_that_is_no_new_start(
@@ -65,9 +79,6 @@ def test_a_wait_that_fails_or_is_given_up_is_in_nobodys_hand(server: EmbeddedSto
 def test_who_is_interrupted_can_wait_again_however_long_what_interrupted_it_is_kept(
     server: EmbeddedStore, namespace: str
 ) -> None:
-    class Interrupted(Exception):
-        pass
-
     def interrupt(*_: object) -> None:
         raise Interrupted
 
@@ -85,27 +96,94 @@ def test_who_is_interrupted_can_wait_again_however_long_what_interrupted_it_is_k
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_who_is_interrupted_just_when_its_wait_is_in_hand_can_wait_again(server: EmbeddedStore, namespace: str) -> None:
+    class InterruptedOnce(dict[str, object]):
+        interrupted = False
+
+        def setdefault(self, *arguments: Any) -> Any:
+            found = super().setdefault(*arguments)
+            if not self.interrupted:
+                self.interrupted = True
+                raise Interrupted
+            return found
+
+    with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
+        client.send("s", 7)
+        ann._in_hand = InterruptedOnce()
+        with pytest.raises(Interrupted):
+            ann.wait("s", timeout=60)
+        assert ann.wait("s", timeout=60) == 7
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch, thread: str, error: Exception, *, started: bool = False) -> None:
+    """The next start of a thread of this name raises ``error``, before or after the thread is ``started``."""
+    start, failed = threading.Thread.start, list[str]()
+
+    def fail_once(self: threading.Thread) -> None:
+        fails = self.name == thread and not failed
+        if started or not fails:
+            start(self)
+        if fails:
+            failed.append(self.name)
+            raise error
+
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+
+
+REFUSED = RuntimeError("can't start new thread")  # as the system says it
+
+
 @pytest.mark.parametrize("thread", ["supervision-listener", "supervision-heart"])
-def test_where_no_thread_can_be_started_that_is_said_and_the_next_call_starts_it(
-    server: EmbeddedStore, namespace: str, monkeypatch: pytest.MonkeyPatch, thread: str
+@pytest.mark.parametrize(
+    ("error", "started"),
+    [(REFUSED, False), (Interrupted("now"), False), (Interrupted("now"), True)],
+    ids=["refused", "interrupted before", "interrupted after"],
+)
+def test_where_a_thread_could_not_be_started_that_is_said_and_the_next_call_sees_that_one_runs(  # noqa: PLR0913 # two tables
+    server: EmbeddedStore,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    thread: str,
+    error: Exception,
+    *,
+    started: bool,
 ) -> None:
-    start, refused = threading.Thread.start, list[str]()
-
-    def refuse_once(self: threading.Thread) -> None:
-        if self.name == thread and not refused:
-            refused.append(self.name)
-            raise RuntimeError("can't start new thread")  # as the system says it
-        start(self)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    before = set(threading.enumerate())
+    fails_once(monkeypatch, thread, error, started=started)
     with Client(server.url, namespace=namespace) as client:
         client.send("s", 7)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(type(error), match=str(error)):
             client.coordinator("ann").wait("s", timeout=60)
+        assert client._listener._callbacks == {}
         ann = client.coordinator("ann")
         assert ann.wait("s", timeout=60) == 7
-        assert refused == [thread]
-        assert {"supervision-listener", "supervision-heart"} <= {each.name for each in threading.enumerate()}
+        ours = [each.name for each in set(threading.enumerate()) - before]
+        assert sorted(ours) == ["supervision-heart", "supervision-listener"]
+    until(lambda: not set(threading.enumerate()) - before)
+
+
+def test_who_could_not_be_beaten_for_has_failed_and_those_who_come_later_do_not_beat_for_it(
+    server: EmbeddedStore, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails_once(monkeypatch, "supervision-heart", REFUSED)
+    with Client(server.url, namespace=namespace) as client:
+        with pytest.raises(RuntimeError, match=str(REFUSED)):
+            client.coordinator("ghost")
+        with client.coordinator("ann") as ann:
+            assert list(client._heart._alive) == ["ann"]
+            with pytest.raises(CoordinatorDied, match="ghost is failed"):
+                ann.wait("s", expects="ghost", timeout=5)
+            assert {each.id: each.state for each in client.coordinators()} == {"ghost": "failed", "ann": "active"}
+
+
+def test_a_client_is_closed_although_an_interrupt_kept_its_threads_from_being_started(
+    server: EmbeddedStore, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for thread in ("supervision-heart", "supervision-listener"):
+        with Client(server.url, namespace=namespace) as client, monkeypatch.context() as patch:
+            fails_once(patch, thread, Interrupted("now"))
+            with pytest.raises(Interrupted):
+                client.coordinator("ann").wait("s", timeout=60)
 
 
 def test_a_wait_over_which_five_instances_died_is_given_up_loudly_until_somebody_retries_it(
