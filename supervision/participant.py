@@ -54,6 +54,7 @@ class Coordinator:
         self._coordination, self._listener, self._heart = coordination, listener, heart
         self._waits = coordination.store.waits
         self._in_hand: dict[str, object] = {}
+        self._told: set[str] = set()
         self._refused, self._left = "", False
         self._presence = presence = Presence(name, coordination.store.coordinators, host=host, **said)
         self.name: Final = presence.name
@@ -157,6 +158,7 @@ class Coordinator:
     def telling(self, claim: Claimed, patience: float) -> Generator[float, None, Claimed]:
         """That this one has gone on with ``claim``, told as steps: again while the store is away, for so long."""
         deadline = time.monotonic() + patience
+        self._told.discard(claim.id)  # now: where the answer is lost, the next claim may be another wait's
         while True:
             try:
                 told = self._waits.processed([(claim.id, claim.start, "processed")], self.incarnation)
@@ -171,6 +173,7 @@ class Coordinator:
 
     def failed(self, claim: Claimed) -> None:
         """Tell that going on with ``claim`` has failed; while the store is away whoever waits next gets it again."""
+        self._told.discard(claim.id)
         try:
             self._waits.processed([(claim.id, claim.start, "failed")], self.incarnation)
         except StoreUnavailable as error:
@@ -210,13 +213,15 @@ class Coordinator:
         if self._refused:
             raise Superseded(f"{self.name}: {self._refused}; whatever this one still writes is refused")
         try:
-            claim = self._waits.enter(wait_id, wait, channel=self._listener.channel, incarnation=self.incarnation)
+            told, channel = wait_id in self._told, self._listener.channel
+            claim = self._waits.enter(wait_id, wait, channel=channel, incarnation=self.incarnation, told=told)
         except Lost:
             self._refuse(LOST)
             return self._enter(wait_id, wait)
         if claim.state == "dead_letter":
             again = f"`supervision retry 'wait:{wait_id}'` lets the next call have what it waited for"
             raise WaitEnded(f"{self.name}: its wait has ended, and whoever got that never ended well; {again}")
+        (self._told.add if claim.state == "received" else self._told.discard)(wait_id)
         return claim
 
     def _refuse(self, why: str) -> None:

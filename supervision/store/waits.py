@@ -56,12 +56,13 @@ class Waits:
         channel: str = "",
         incarnation: int = 0,
         resumed: bool = False,
+        told: bool = False,
     ) -> Claimed:
         """Begin to wait, or claim how the wait ended; which of the two is decided by the store.
 
         ``mail`` is the message that goes on with it, ``channel`` where a process listens instead, which gets what its
         ``incarnation`` has claimed again, until it has told what came of it. ``resumed`` is a message that says that
-        the wait has ended, which begins none.
+        the wait has ended, which begins none; ``told`` is who has told already how it ended, and gets that again.
 
         Raises:
             NotFound: nobody expected is known by that name.
@@ -89,7 +90,8 @@ class Waits:
         claim = claimed(wait_id, answer)
         if claim.state == "waiting" and claim.news and terms:
             self._heard.tell(Happened("wait", wait_id, "", "waiting", actor=terms.owner, on=described(terms.on)))
-        self._heard.tell(*news([claim]), *([told_to_parent(claim.told_of, wait_id)] if claim.told_of else []))
+        fresh = [] if told and claim.state == "received" else news([claim])
+        self._heard.tell(*fresh, *([told_to_parent(claim.told_of, wait_id)] if claim.told_of else []))
         return claim
 
     def processed(self, ended: Sequence[tuple[str, int, str]], incarnation: int = 0) -> int:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from lamps import Post
 from waiting import until
 
 from supervision import hooks
+from supervision.client import Client
 from supervision.continuing import NOWHERE
 from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
@@ -22,6 +24,7 @@ from supervision.coordination.waits import Node, Terms
 from supervision.engine.publish import CeleryPublisher
 from supervision.hooks import Hook
 from supervision.notifying import Notifying
+from supervision.server import EmbeddedStore
 from supervision.store.store import Store
 
 MAIL = '{"options":{}}'
@@ -75,6 +78,26 @@ def test_waits_and_coordinators_call_their_hooks(store: Store, called: Called) -
     (died,) = set(called) - wanted
     assert died[:2] == ("coordinator_died", "ann")
     assert died[2].startswith("no heartbeat for ")
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["ends well", "raises"])
+def test_a_program_that_gets_the_same_claim_again_tells_of_it_once_and_of_the_next_wait_anew(
+    server: EmbeddedStore, namespace: str, called: Called, *, raises: bool
+) -> None:
+    with Client(server.url, namespace=namespace) as client, client.coordinator("ann") as ann:
+        client.send("built")
+        for turn in ("first", "second"):
+            for _ in range(3):  # interrupted before it could say what came of it
+                with ann.in_hand("built", timeout=60, expects="", on_death="fail") as wait:
+                    next(ann.course(*wait, lambda: None), None)
+            with suppress(ZeroDivisionError), ann.waiting("built", timeout=60):
+                if raises:
+                    raise ZeroDivisionError
+            hooks.signal_received.send(turn, reason="over")
+    last = ("signal_received", "second", "over")
+    until(lambda: last in called)
+    its = ("signal_received", "ann>built", "built")
+    assert [each for each in called if each[0] == its[0]] == [its, ("signal_received", "first", "over"), its, last]
 
 
 def test_a_circuit_calls_its_hooks_from_its_opening_to_its_end(store: Store, called: Called) -> None:
