@@ -114,7 +114,9 @@ class Coordinator:
             driven(self.telling(claim, timeout), woken)
 
     @contextmanager
-    def in_hand(self, on: Any, *, timeout: float, expects: str | None, on_death: OnDeath) -> Iterator[tuple[str, Terms]]:
+    def in_hand(
+        self, on: Any, *, timeout: float, expects: str | None, on_death: OnDeath
+    ) -> Iterator[tuple[str, Terms]]:
         """A wait is one caller's, from its first step until what came of it is told; both clients wait inside.
 
         Another caller of this instance would be given the same claim again, and both would go on with it.

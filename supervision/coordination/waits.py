@@ -108,6 +108,9 @@ class Outcome(msgspec.Struct, frozen=True):
     value: Any = None
 
 
+_OF_THE_CALL = ("timeout", "on_timeout", "on_death", "replacement", "owner", "carry")
+
+
 def terms(data: object) -> Terms:
     """The terms in ``data`` (as they came with a message), checked; else `InvalidWait`."""
     try:
@@ -118,7 +121,10 @@ def terms(data: object) -> Terms:
 
 
 def node_of(on: object, expects: str | None = None) -> Node:
-    """What a program waits ``on``: a signal's name, or a signature of ours, which is known without Celery."""
+    """What a program waits ``on``: a signal's name, or a signature of ours, which is known without Celery.
+
+    What only the call itself decides is refused in a signature, where nobody would heed it.
+    """
     if isinstance(on, str):
         return Node(signal=on, expects=expects or "")
     if isinstance(on, dict) and expects:
@@ -126,7 +132,16 @@ def node_of(on: object, expects: str | None = None) -> Node:
             f"expects={shown(expects)} beside a signature: give it to its signals, as wait_for('a', expects='bob')"
         )
     if isinstance(on, dict) and "on" in on.get("kwargs", {}):
-        return terms(on["kwargs"]).on
+        wait = terms(on["kwargs"])
+        unset = Terms(wait.on)
+        said = [name for name in _OF_THE_CALL if getattr(wait, name) != getattr(unset, name)]
+        if said:
+            odd = [f"{name}={shown(getattr(wait, name))}" for name in said]
+            raise InvalidWait(
+                f"{', '.join(odd)} with the signature of a wait for {shown(described(wait.on))}, which a program's own "
+                "wait would not heed: give timeout and on_death to the call; the others are for chains"
+            )
+        return wait.on
     raise InvalidWait(f"on={shown(on)}: needs a signal's name, or all_of(...), any_of(...), k_of(...)")
 
 
@@ -150,8 +165,10 @@ def valid_terms(wait: Terms) -> Terms:
         raise InvalidWait(f"on_death={shown(wait.on_death)}: needs one of {', '.join(get_args(OnDeath))}")
     if (wait.on_death == "replace") != (wait.replacement is not None):
         raise InvalidWait(f"on_death={wait.on_death!r} and replacement={shown(wait.replacement)}: they go together")
-    if wait.replacement is not None and not any(leaf.expects for leaf in leaves):
-        raise InvalidWait("replacement=... without expects=...: there is nobody whose death would start it; name them")
+    if wait.on_death != "fail" and not any(leaf.expects for leaf in leaves):
+        raise InvalidWait(
+            f"on_death={wait.on_death!r} without expects=...: there is nobody whose death could be met; name them"
+        )
     return wait
 
 

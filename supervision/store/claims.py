@@ -105,7 +105,7 @@ def _json(text: str) -> Any:
 
 
 def news(claims: Iterable[Claimed]) -> list[Happened]:
-    """What these claims tell, the first of each wait that has ended; who is given a first one again has told it already."""
+    """What the first claim of each wait that has ended tells; who is given that one again has told it already."""
     told = (_news(claim) for claim in claims)
     return [each for each in told if each is not None]
 

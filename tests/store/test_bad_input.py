@@ -118,6 +118,9 @@ CASES = [
         "name who",
     ),
     one("on death", lambda _: wait_for("s", on_death="explode"), InvalidWait, "'explode'", "fail, replace, escalate"),
+    one(
+        "escalate", lambda _: wait_for("s", on_death="escalate"), InvalidWait, "'escalate' without expects", "name them"
+    ),
     one("gather of nothing", lambda _: gather([]), InvalidWait, "a gather of 0 parts", "from 1 to 10000"),
     one("kind", lambda c: c.coordinator("new", kind=7), InvalidWait, "kind=7", "needs a text"),  # type: ignore[arg-type] # the point
     one("doing", lambda c: c.coordinator("new", doing=None), InvalidWait, "doing=None", "needs a text"),  # type: ignore[arg-type] # the point
@@ -218,6 +221,12 @@ BLOCKING: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"on": "s", "expects": "a*"}, InvalidWait, ("expects: coordinator 'a*'", A_NAME)),
     ({"on": "s", "on_death": "explode"}, InvalidWait, ("on_death='explode'", "fail, replace, escalate")),
     ({"on": "s", "on_death": "replace"}, InvalidWait, ("on_death='replace'", "they go together")),
+    ({"on": "s", "on_death": "escalate"}, InvalidWait, ("on_death='escalate' without expects", "name them")),
+    (
+        {"on": wait_for("s", timeout=1), "timeout": 2},
+        InvalidWait,
+        ("timeout=1.0 with the signature", "'s'", "to the call"),
+    ),
 ]
 
 

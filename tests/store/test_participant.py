@@ -245,7 +245,7 @@ def test_what_a_superseded_instance_says_late_ends_nothing_of_the_newer_ones(
                 claims(newer)
             else:
                 store.delete(keys.signal("s"))
-                next(newer.course(msgspec.structs.replace(FOR_S, owner="ann"), lambda: None))
+                next(newer.course("ann>s", msgspec.structs.replace(FOR_S, owner="ann"), lambda: None))
             before = store.hgetall(keys.wait("ann>s"))
             assert before[b"state"] == (b"received" if got else b"waiting")
             if error:

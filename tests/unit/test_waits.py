@@ -71,6 +71,32 @@ def test_whom_a_join_expects_is_said_of_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"timeout": 0.2}, "timeout=0.2 with"),
+        ({"on_timeout": {"value": "v"}, "timeout": 2}, r"timeout=2.0, on_timeout=\{'value': 'v'\} with"),
+        ({"on": {"signal": "x", "expects": "bob"}, "on_death": "escalate"}, "on_death='escalate' with"),
+        (
+            {"on": {"signal": "x", "expects": "bob"}, "on_death": "replace", "replacement": {"task": "t"}},
+            r"on_death='replace', replacement=\{'task': 't'\} with",
+        ),
+        ({"owner": "ann"}, "owner='ann' with"),
+        ({"carry": True}, "carry=True with"),
+    ],
+)
+def test_terms_of_a_signature_that_a_program_would_not_heed_are_refused(said: dict[str, Any], shown: str) -> None:
+    with pytest.raises(InvalidWait, match=f"{shown} the signature of a wait for 'x'.* give timeout and on_death to"):
+        node_of({"task": "supervision.wait", "kwargs": {"on": {"signal": "x"}, "home": "celery", **said}})
+
+
+def test_whom_a_program_expects_beside_a_signature_is_refused_and_in_it_is_kept() -> None:
+    on = {"signal": "x", "expects": "bob"}
+    with pytest.raises(InvalidWait, match="expects='eve' beside a signature: give it to its signals"):
+        node_of({"kwargs": {"on": on}}, "eve")
+    assert node_of({"kwargs": {"on": on, "home": "celery"}}) == Node(signal="x", expects="bob")
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         *(None, 0, 1.5, 1.0, True, -0.0, 2**70, "text", "", [], {}, [1, {"a": None}], {"a": [True]}),
@@ -147,7 +173,12 @@ A, B, C = (Node(signal=name) for name in "abc")
         (Terms(A, on_death="explode"), "on_death='explode': needs one of fail, replace, escalate"),  # type: ignore[arg-type] # the point
         (Terms(A, on_death="replace"), "on_death='replace' and replacement=None: they go together"),
         (Terms(A, replacement={"task": "x"}), "they go together"),
-        (Terms(A, on_death="replace", replacement={"task": "x"}), "nobody whose death would start it"),
+        (
+            Terms(A, on_death="replace", replacement={"task": "x"}),
+            "on_death='replace' without expects=.*nobody whose death",
+        ),
+        (Terms(A, on_death="escalate"), "on_death='escalate' without expects=.*nobody whose death"),
+        (Terms(Node(k=2, of=(A, B)), on_death="escalate"), "on_death='escalate' without expects="),
         (Terms(Node(signal="a", within=-1)), "needs seconds from"),
         (Terms(Node(signal="a", expects="*")), "expects: coordinator '\\*'"),
         (Terms(Node(k=1, of=tuple(Node(signal=f"s{i}") for i in range(101)))), "101 signals; at most 100"),
@@ -166,6 +197,7 @@ def test_waits_that_could_not_work(wait: Terms, why: str) -> None:
         Terms(Node(k=1, of=(A, Node(signal="b", expects="you"))), owner="me"),
         Terms(Node(signal="a", expects="me"), owner="my"),
         Terms(Node(signal="a", expects="b"), on_death="replace", replacement={"task": "x"}),
+        Terms(Node(k=2, of=(A, Node(signal="b", expects="you"))), on_death="escalate"),
         Terms(Node(k=100, of=tuple(Node(signal=f"s{i}") for i in range(100)))),
     ],
 )
