@@ -25,11 +25,12 @@ from typing import Any, Self, TypeVar
 from supervision import client as blocking
 from supervision.coordination.mailboxes import LEASE_S, Message
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath
-from supervision.errors import WaitEnded
+from supervision.errors import StoreUnavailable, WaitEnded
 from supervision.mail_client import TAKE_POLL_S, valid_wait
 from supervision.mail_client import Mailbox as BlockingMailbox
 from supervision.participant import Coordinator as Blocking
 from supervision.store.claims import Claimed, answer
+from supervision.waits_client import nameless
 
 _T = TypeVar("_T")
 
@@ -62,6 +63,16 @@ class Client:
             await _to_its_end(made.__exit__, type(error), error, None)
             raise
         await _to_its_end(made.complete)
+
+    async def wait(self, on: Any, **options: Any) -> Any:
+        """As `supervision.Client.wait`, with what that takes."""
+        made, cancelled = await _whole(self.blocking.coordinator, nameless(on, **options), kind="client")
+        try:
+            _raised(cancelled)
+            return await Coordinator(made).wait(on, **options)
+        finally:
+            with suppress(StoreUnavailable):  # as there
+                await _to_its_end(made.complete)
 
     def mailbox(self, name: str) -> "Mailbox":
         """The mailbox of the coordinator ``name``; asks the store nothing, so it need not be awaited."""

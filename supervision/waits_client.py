@@ -8,6 +8,8 @@ signal is latched all the same, and a sweep of the workers goes on with the wait
 import os
 import socket
 import time
+import uuid
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,8 +25,8 @@ from supervision.coordination.signals import (
     valid_level,
     valid_signal,
 )
-from supervision.coordination.waits import valid_timeout
-from supervision.errors import InvalidWait
+from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath, Terms, node_of, valid_terms, valid_timeout
+from supervision.errors import InvalidWait, StoreUnavailable
 from supervision.listening import Listener
 from supervision.mailing import Mailing
 from supervision.model import shown
@@ -158,6 +160,26 @@ class Waiting:
         else:
             self._coordination.retry(name, why=why, by=who)
 
+    def wait(
+        self,
+        on: Any,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        expects: str | None = None,
+        on_death: OnDeath = "fail",
+    ) -> Any:
+        """Wait as a coordinator of no name of its own, which is complete when this returns or raises.
+
+        Takes, answers and raises what `Coordinator.wait` does. Nobody comes back under that name: a wait that is
+        interrupted, or whose program dies, stands until its deadline.
+        """
+        alone = self.coordinator(nameless(on, timeout=timeout, expects=expects, on_death=on_death), kind="client")
+        try:
+            return alone.wait(on, timeout=timeout, expects=expects, on_death=on_death)
+        finally:
+            with suppress(StoreUnavailable):  # its silence will tell it; what the wait has given is not lost to that
+                alone.complete()
+
     def coordinator(
         self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0
     ) -> Coordinator:
@@ -185,6 +207,15 @@ class Waiting:
             InvalidWait: ``most`` is not 1 to 10,000.
         """
         return self._store.coordinators.all(valid_number(most, "most", MOST_ASKED))
+
+
+def nameless(
+    on: Any, *, timeout: float = DEFAULT_TIMEOUT_S, expects: str | None = None, on_death: OnDeath = "fail"
+) -> str:
+    """A name that nobody else has, for a coordinator with this one wait, which is refused before it registers."""
+    name = f"client-{uuid.uuid4().hex}"
+    valid_terms(Terms(on=node_of(on, expects), timeout=timeout, owner=name, on_death=on_death))
+    return name
 
 
 def _acks(acks: object) -> int:
