@@ -22,15 +22,7 @@ import structlog
 
 from supervision.beating import Heart
 from supervision.coordinating import Coordination
-from supervision.coordination.waits import (
-    DEFAULT_TIMEOUT_S,
-    OnDeath,
-    Terms,
-    brief,
-    described,
-    node_of,
-    valid_terms,
-)
+from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath, Terms, brief, described, node_of, valid_terms
 from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, WaitEnded
 from supervision.listening import Listener, driven
 from supervision.presence import Presence

@@ -101,13 +101,8 @@ class Waits:
         """
         arguments = [incarnation or "", *(part for each in ended for part in each)]
         theirs = [part.decode() for part in self._scripts.run("processed", self._first, arguments)]
-        self._heard.tell(
-            *(
-                Happened("wait", *each)
-                for each in zip(theirs[::2], repeat("received"), theirs[1::2], strict=False)
-                if each[2] != "again"
-            )
-        )
+        steps = zip(theirs[::2], repeat("received"), theirs[1::2], strict=False)
+        self._heard.tell(*(Happened("wait", *each) for each in steps if each[2] != "again"))
         return len(theirs) // 2
 
     def hold(self, claims: Sequence[Claimed]) -> list[Claimed]:
