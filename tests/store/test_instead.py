@@ -50,7 +50,7 @@ def gone_on_with(store: Store, wait_id: str, ms: int) -> None:
 def forgotten(store: Store, *wait_ids: str) -> None:
     for wait_id in wait_ids:
         gone_on_with(store, wait_id, DAY_MS)
-    assert store.waits.clear(100, DAY_MS)[0] == len(wait_ids)
+    assert store.waits.clear(100, DAY_MS)[0] == list(wait_ids)
 
 
 @pytest.mark.parametrize("begin_last", [begin, begin_gather])
@@ -104,7 +104,7 @@ def test_word_is_kept_for_a_day_from_when_it_was_left(store: Store) -> None:
     with pytest.raises(NotFound):
         revoked(store, "w")
     ask(store).zincrby(store.keys.ended, -120_000, "w")
-    assert store.waits.clear(100, DAY_MS)[0] == 0
+    assert store.waits.clear(100, DAY_MS)[0] == []
     claim = begin(store, SECOND, instead_of="w")
     assert claim.outcome
     assert claim.outcome.how is How.CANCELLED
@@ -182,7 +182,10 @@ def placed(claimed: str, signature: Any) -> Any:
         handed.append(instead)
         raise Ignore
 
-    task: Any = SimpleNamespace(app=app, replace=replace, over=lambda *_: None)
+    request = SimpleNamespace(id=claimed, hostname="here")
+    task: Any = SimpleNamespace(
+        name="supervision.wait", app=app, request=request, replace=replace, over=lambda *_: None
+    )
     with pytest.raises(Ignore):
         waiting._replaced(task, Claimed(claimed, "received"), dict(signature))
     return handed[0].tasks[0]

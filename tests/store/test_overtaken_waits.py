@@ -25,7 +25,7 @@ class Overtaken(Waits):
 
     def enter(self, wait_id: str, terms: Terms | None, **options: Any) -> Claimed:
         claim = super().enter(wait_id, terms, **options)
-        claims = self.end(wait_id, how=self.how, why="tired of it", by="ann", value="7", claim=True)
+        claims, _ = self.end(wait_id, how=self.how, why="tired of it", by="ann", value="7", claim=True)
         assert self.processed(Resumer(self.app).go_on(claims)) == 1
         return claim
 
