@@ -72,7 +72,7 @@ class Client:
             return await Coordinator(made).wait(on, **options)
         finally:
             with suppress(StoreUnavailable):  # as there
-                await _to_its_end(made.complete)
+                await _to_its_end(made.complete, 0)
 
     def mailbox(self, name: str) -> "Mailbox":
         """The mailbox of the coordinator ``name``; asks the store nothing, so it need not be awaited."""

@@ -23,6 +23,7 @@ from supervision.client import Client
 from supervision.coordination.signals import Receipt
 from supervision.engine import current, deaths
 from supervision.errors import InvalidWait
+from supervision.model import shown
 from supervision.participant import Coordinator
 
 _P = ParamSpec("_P")
@@ -74,6 +75,10 @@ class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decora
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """``function`` as a coordinator."""
+        if not callable(function):
+            raise InvalidWait(f"@coordinator stands on {shown(self._name)} without a name: @coordinator('review-42')")
+        if current.is_task(function):
+            raise InvalidWait("@coordinator stands above @app.task, where no worker calls it: put it directly below")
         if inspect.iscoroutinefunction(function):
             raise InvalidWait(f"@coordinator: {function.__qualname__} is async def; use aio.Client().coordinator in it")
 

@@ -168,9 +168,9 @@ class Coordination:
         """End the waits whose time is over, `MOST_PER_RUN` at most."""
         return self._slices(lambda: self.store.waits.expire(claim=self._continuing.here))[1]
 
-    def sweep_liveness(self) -> int:
+    def sweep_liveness(self, patience: Patience | None = None) -> int:
         """Judge all coordinators, and tell those who expect a dead one; answers how many died."""
-        died = self.store.coordinators.judge(self.patience)
+        died = self.store.coordinators.judge(patience or self.patience)
         self.store.coordinators.replace_again()
         self.mourn()
         return len(died)

@@ -181,9 +181,9 @@ class Coordinator:
         """Say that it moves, for one that was made with ``progress``; the next heartbeat tells it."""
         self._presence.progress()
 
-    def complete(self) -> None:
-        """Say that it is done; it beats no longer. `StoreUnavailable` if the store was away for 25 s."""
-        self._leave(failed=False, why="", patience=TOLD_S)
+    def complete(self, patience: float = TOLD_S) -> None:
+        """Say that it is done; it beats no longer. `StoreUnavailable` if the store is ``patience`` seconds away."""
+        self._leave(failed=False, why="", patience=patience)
 
     def fail(self, why: str) -> None:
         """Say that it has failed: whoever waits for a signal of its is told at once. Raises as `complete`."""

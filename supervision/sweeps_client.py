@@ -11,11 +11,12 @@ from supervision.coordination.liveness import Patience
 from supervision.errors import NotFound
 from supervision.mailing import Mailing
 from supervision.order_terms import line, request
-from supervision.reaching import Reaching
 from supervision.store.orders import Asked
-from supervision.store.outbox import UNPUBLISHED_MS
 from supervision.store.store import Store
 from supervision.store.sweeps import SWEEPS, Sweeps, SweepView
+
+SILENT_MS = 10_000
+"""After so long without a sweep no worker is there: they sweep each second."""
 
 
 class Sweeping:
@@ -25,7 +26,6 @@ class Sweeping:
     _store: Store
     _coordination: Coordination
     _mailing: Mailing
-    _reaching: Reaching
 
     def sweepable(self, name: str) -> SweepView:
         """What the sweep ``name`` would handle now; changes nothing. Raises `NotFound` with the sweeps there are."""
@@ -43,41 +43,42 @@ class Sweeping:
     def sweep_here(self, name: str, *, patience: Patience | None = None) -> int | None:
         """Run the sweep ``name`` once in this process; answers how many things it handled.
 
-        None where only workers can run it, as it takes what they have loaded (your code, hooks, results): `sweep` has
-        them do it. ``patience`` is what ``liveness`` judges by, as the workers have it; by default the environment's.
+        None where only workers can run it, as it takes what they have loaded (your code, hooks, results), and for
+        ``liveness`` where they do, as two who judge by different times declare the living dead: `sweep` has them do
+        it. ``patience`` is what ``liveness`` judges by, as the workers have it; by default the environment's.
 
         Raises:
             NotFound: no such sweep.
         """
-        if patience is not None:
-            self._coordination.patience = patience
-        run = self._here().get(_known(name))
+        if name == "liveness" and self.is_swept():
+            return None
+        run = self._here(patience).get(_known(name))
         return run() if run else None
 
     def swept_ago(self) -> int | None:
         """Milliseconds since workers swept last, which they do each second; None if they never have."""
         return self._sweeps.ago()
 
-    def _here(self) -> Mapping[str, Callable[[], int]]:
+    def is_swept(self) -> bool:
+        """Whether workers have swept in the last 10 seconds."""
+        ago = self.swept_ago()
+        return ago is not None and ago < SILENT_MS
+
+    def _here(self, patience: Patience | None) -> Mapping[str, Callable[[], int]]:
         """Those that take a store and at most a broker.
 
+        ``outbox`` is not among them: which queues its messages go to only the workers' app knows, and they wait as well
+        in the outbox as at the broker.
         ``forgotten`` is not among them: while no worker is there nobody declares anything, so all would be forgotten.
         """
         return {
             "deadlines": self._coordination.sweep_deadlines,
             "undelivered": self._coordination.sweep_undelivered,
-            "liveness": self._coordination.sweep_liveness,
+            "liveness": lambda: self._coordination.sweep_liveness(patience),
             "mail": self._mailing.sweep,
-            "outbox": self._send_outbox,
             "history": self._store.history.trim,
             "cleared": lambda: self._coordination.sweep_cleared() + self._mailing.sweep_cleared(),
         }
-
-    def _send_outbox(self) -> int:
-        waiting = self._store.outbox.unpublished(UNPUBLISHED_MS)
-        sent = self._reaching.publish(waiting) if waiting else []  # without any it loads no Celery
-        self._store.outbox.published(sent)
-        return len(sent)
 
 
 def _known(name: str) -> str:

@@ -171,14 +171,15 @@ class Waiting:
         """Wait as a coordinator of no name of its own, which is complete when this returns or raises.
 
         Takes, answers and raises what `Coordinator.wait` does. Nobody comes back under that name: a wait that is
-        interrupted, or whose program dies, stands until its deadline.
+        interrupted, or whose program dies, stands until its deadline. Each leaves 3 KB in the store for a day; who
+        waits many times a second had better be a `coordinator`.
         """
         alone = self.coordinator(nameless(on, timeout=timeout, expects=expects, on_death=on_death), kind="client")
         try:
             return alone.wait(on, timeout=timeout, expects=expects, on_death=on_death)
         finally:
             with suppress(StoreUnavailable):  # its silence will tell it; what the wait has given is not lost to that
-                alone.complete()
+                alone.complete(patience=0)
 
     def coordinator(
         self, name: str, *, kind: str = "process", doing: str = "", parent: str = "", progress: float = 0.0

@@ -15,9 +15,6 @@ from supervision.errors import NotFound
 if TYPE_CHECKING:
     from supervision.client import Client, SweepView
 
-SILENT_MS: Final = 10_000
-"""Workers sweep once a second; who has not for so long is taken to be away."""
-
 _COLUMNS: Final = (
     Column("ID", lambda item: item.id),
     Column("SINCE", lambda item: moment(item.since)),
@@ -69,7 +66,7 @@ def command(  # noqa: PLR0913 # click hands in every option
     if output == "json":
         say_json({"sweep": name, "ordered": True})
     else:
-        say_order(name, output, f"ordered; {'only a worker can run it: ' if here else ''}{_when(source.swept_ago())}")
+        say_order(name, output, f"ordered; {'left to workers: ' if here else ''}{_when(source)}")
 
 
 def _run_here(ctx: click.Context, name: str) -> int | None:
@@ -91,10 +88,11 @@ def _say_here(name: str, handled: int, output: str) -> None:
         say_order(name, output, f"{handled} handled here")
 
 
-def _when(swept_ago: int | None) -> str:
-    if swept_ago is not None and swept_ago < SILENT_MS:
+def _when(source: "Client") -> str:
+    if source.is_swept():
         return "a worker does it within about two seconds"
-    since = "no worker has swept yet" if swept_ago is None else f"no worker has swept for {age(swept_ago)}"
+    ago = source.swept_ago()
+    since = "no worker has swept yet" if ago is None else f"no worker has swept for {age(ago)}"
     return f"{since}, so it is done when one runs"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from celery import Celery, Signature, chain, states
+from celery import Celery, Signature, chain
 
 from supervision.coordination.gathers import MOST_KEPT, Gather, failures, gather_terms, told, valid_gather
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, ERRORS, How, Outcome
@@ -101,10 +101,8 @@ class Gathering(Waiting):
         wanted = msgspec.structs.replace(wanted, timeout=shortened(wanted.timeout, self.request.expires))
         gather_id = str(self.request.id)
         parts = [text(steps) for steps in wanted.parts]
-        over = self.backend.get_state(gather_id) in states.READY_STATES  # a message that comes once more begins nothing
-        if not over:
-            announce(self, told(len(wanted.parts)), wanted.timeout)
-        claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args), resumed=over)
+        began = announce(self, told(len(wanted.parts)), wanted.timeout)  # a message that comes once more begins nothing
+        claim = type(self).gathers().begin(gather_id, wanted, parts, mail=letter(self, args), resumed=not began)
         if claim.state == "waiting":
             type(self).fan_out(gather_id)
         return claim

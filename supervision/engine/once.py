@@ -68,6 +68,8 @@ def once(function: Any = None, *, lease: float = LEASE_S) -> Any:
     """
     if function is None:
         return functools.partial(once, lease=_valid(lease))
+    if current.is_task(function):
+        raise InvalidDeclaration("@once stands above @app.task, where no worker calls it: put it directly below")
     if inspect.iscoroutinefunction(function) or not callable(function):
         raise InvalidDeclaration(f"@once: {shown(function)} is async or no function; it guards the function of a task")
 

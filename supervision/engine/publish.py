@@ -18,6 +18,7 @@ TICK = "supervision.tick"
 COLLECT = "supervision.collect"
 ACT = "supervision.act"
 SWEEP = resuming.SWEEP
+SWEEPS = "supervision.sweeps"
 LOOK_ALONE = "supervision.look_alone"
 RELEASE = "supervision.release"
 REPLACE = "supervision.replace"
@@ -89,7 +90,7 @@ def _tick(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
 
 
 def _sweep(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
-    return SWEEP, [entry.subject], {}
+    return SWEEP, [entry.subject], {"queue": SWEEPS}  # programs that have no routes of ours send these, too
 
 
 def _look(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:

@@ -17,11 +17,17 @@ WAITING = "WAITING"
 _log = structlog.get_logger("supervision")
 
 
-def announce(task: Any, on: str, timeout: float) -> None:
-    """Show that the task waits; before the store knows it, see the head of `waiting`."""
+def announce(task: Any, on: str, timeout: float) -> bool:
+    """Show that the task waits; before the store knows it, see the head of `waiting`.
+
+    Not where it has ended, as one that comes once more: then nothing is changed, and this is False.
+    """
+    if task.backend.get_state(task.request.id) in states.READY_STATES:
+        return False
     task.update_state(state=WAITING, meta={"on": on, "timeout": timeout})
     _keep(task)
     tell(task, "task-waiting", f"for {on}")
+    return True
 
 
 def ended(task: Any, status: str, result: Any) -> None:

@@ -48,8 +48,9 @@ _REFUSALS = (
 )
 """Answers that say that the server, or our rights on it, cannot take a write now; nothing was written."""
 
-_NOT_NOW = ("NOREPLICAS", "MISCONF", "BUSY ")
-"""How such answers begin that redis-py knows no type for: replicas or the disk are missing, a script runs for long."""
+_NOT_NOW = ("NOREPLICAS", "MISCONF", "BUSY ", "DB index", "invalid DB index")
+"""How such answers begin that redis-py knows no type for: replicas, the disk or a database of that number are missing,
+or a script runs for long."""
 
 
 class Greeting:

@@ -142,11 +142,7 @@ class Coordinators:
             round(each * 1000) for each in (patience.warning, patience.critical, patience.dead, patience.heartbeat)
         ]
         died: list[str] = []
-        more, cursor, left = (
-            1,
-            b"0",
-            b"",
-        )  # where the walks over those who were late, and over those who are, have got to
+        more, cursor, left = 1, b"0", b""  # where the walks over those who were late, and who are, have got to
         while more:
             arguments = [MOST_JUDGED, cursor, left, *limits, JUDGEMENTS]
             more, cursor, left, dead, moved = self._scripts.run("judge", self._first, arguments)

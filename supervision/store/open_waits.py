@@ -98,7 +98,9 @@ class OpenWaits:
         """One wait; `NotFound` if there is none."""
         found = self._read([wait_id])
         if not found:
-            raise NotFound(f"no wait {shown(wait_id)}; ended ones are kept for a day, refused ones are none")
+            raise NotFound(
+                f"no wait {shown(wait_id)}; it may be in its queue still (see doctor), refused, or over for a day"
+            )
         return found[0]
 
     def some(self, ids: Sequence[str]) -> list[WaitView]:

@@ -243,5 +243,5 @@ def refuse_other(wait_id: str, answer: Sequence[bytes]) -> None:
 
 def _over(wait_id: str, answer: Sequence[bytes]) -> str:
     if answer[0] == b"gone":
-        return f"no wait {shown(wait_id)}; ended ones are kept for a day, refused ones are none"
+        return f"no wait {shown(wait_id)}; it may be in its queue still (see doctor), refused, or over for a day"
     return f"wait {wait_id!r} has ended already: {answer[1].decode()}"

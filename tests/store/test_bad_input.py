@@ -153,10 +153,10 @@ CASES = [
     one("no receipt", lambda c: c.receipt("nobody/sent"), NotFound, "no signal 'nobody/sent' was sent"),
     one("no payload", lambda c: c.payload("nobody/sent"), NotFound, "no signal 'nobody/sent' stands"),
     one("acks of none", lambda c: c.wait_for_acks("nobody/sent", 1), NotFound, "no signal 'nobody/sent' was sent"),
-    one("no wait", lambda c: c.explain("none"), NotFound, "no wait 'none'", "kept for a day"),
-    one("a wait of 1 MB", lambda c: c.explain("y" * 10**6), NotFound, "no wait 'yyy", "kept for a day"),
-    one("cancel none", lambda c: c.cancel("none", **ANN), NotFound, "no wait 'none'", "kept for a day"),
-    one("extend none", lambda c: c.extend("none", 60, **ANN), NotFound, "no wait 'none'", "kept for a day"),
+    one("no wait", lambda c: c.explain("none"), NotFound, "no wait 'none'", "over for a day"),
+    one("a wait of 1 MB", lambda c: c.explain("y" * 10**6), NotFound, "no wait 'yyy", "over for a day"),
+    one("cancel none", lambda c: c.cancel("none", **ANN), NotFound, "no wait 'none'", "over for a day"),
+    one("extend none", lambda c: c.extend("none", 60, **ANN), NotFound, "no wait 'none'", "over for a day"),
     one(
         "extend too long",
         lambda c: c.extend("bystander", 2_592_000, **ANN),
@@ -164,7 +164,7 @@ CASES = [
         "bystander",
         "30 days from its",
     ),
-    one("retry none", lambda c: c.retry("none", **ANN), NotFound, "no wait 'none'", "kept for a day"),
+    one("retry none", lambda c: c.retry("none", **ANN), NotFound, "no wait 'none'", "over for a day"),
     one("retry 7", lambda c: c.retry(7, **ANN), NotFound, "no wait '7'"),  # type: ignore[arg-type] # the point
     one("retry open", lambda c: c.retry("bystander", **ANN), NotFound, "'bystander' is no dead letter", "waiting"),
 ]

@@ -15,6 +15,7 @@ import pytest
 import redis
 from lamps import Post, ask, counter, plant, reserved
 
+from supervision.client import Client
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.ports import free_ports
 from supervision.runtime import Runtime
@@ -142,6 +143,11 @@ def test_an_address_that_cannot_be_one_is_refused_with_what_may_be(url: str, why
 def test_local_sockets_and_encryption_are_connected_to(url: str) -> None:
     with closing(connect(url)) as client, pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+def test_a_database_that_the_server_has_not_is_named(store_url: str) -> None:
+    with Client(store_url.rpartition("/")[0] + "/999") as client, pytest.raises(StoreUnavailable, match="DB index"):
+        client.waits()
 
 
 def test_nobody_answers_a_ping_where_no_store_is(nowhere: str, store_url: str) -> None:

@@ -20,11 +20,12 @@ from supervision.store.store import Store
 MAIL = '{"options":{}}'
 NEVER = Node(signal="never")
 DAY_MS = 24 * 3_600_000
+ANOTHER = {"signature": {"task": "t"}}
 SECOND, THIRD = f"w{INSTEAD}", f"w{INSTEAD}{INSTEAD}"
 
 
 def begin(store: Store, wait_id: str, **terms: Any) -> Claimed:
-    return store.waits.enter(wait_id, Terms(NEVER, **terms), mail=MAIL)
+    return store.waits.enter(wait_id, Terms(NEVER, **{"on_timeout": ANOTHER, **terms}), mail=MAIL)
 
 
 def begin_gather(store: Store, wait_id: str, **terms: Any) -> Claimed:
@@ -118,7 +119,9 @@ def test_a_wait_that_is_revoked_after_its_deadline_leaves_word_too(store: Store)
     assert begin(store, SECOND, instead_of="w").state == "received"
 
 
-@pytest.mark.parametrize("how", ["unknown", "cancelled", "its place was cancelled"])
+@pytest.mark.parametrize(
+    "how", ["unknown", "cancelled", "its place was cancelled", "it had a value instead", "it had nothing"]
+)
 def test_no_word_is_left_where_nothing_can_take_a_place(store: Store, how: str) -> None:
     if how == "cancelled":
         begin(store, "w")
@@ -127,6 +130,8 @@ def test_no_word_is_left_where_nothing_can_take_a_place(store: Store, how: str) 
         timed_out(store, "w")
         begin(store, SECOND, instead_of="w")
         assert revoked(store, "w") == [SECOND]
+    elif how != "unknown":
+        timed_out(store, "w", on_timeout={"value": "signature"} if "value" in how else None)
     with pytest.raises(NotFound):
         revoked(store, "w")
     assert not any(ask(store).hexists(store.keys.wait(each), "revoked") for each in ("w", SECOND, THIRD))

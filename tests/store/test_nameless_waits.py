@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,12 +11,13 @@ from waiting import until
 
 from supervision import aio
 from supervision.client import Client
-from supervision.errors import CoordinatorDied, InvalidWait, SignalTimeout
+from supervision.errors import CoordinatorDied, InvalidWait, SignalTimeout, StoreUnavailable
+from supervision.repeating import TOLD_S
 from supervision.server import EmbeddedStore
 
 BLOCKED = 60
-BESIDE = 4
-"""Connections that do not belong to one of many waits: the test's own, the listener's, the heart's, a caller's."""
+CONNECTIONS = 20
+"""Those of the listener, the heart and the test, and of who happens to call at the same moment."""
 
 
 def left(client: Client) -> list[str]:
@@ -51,6 +54,20 @@ def test_however_the_wait_of_nobody_ends_its_coordinator_is_complete(server: Emb
         assert client.waits() == []
 
 
+def test_a_store_that_goes_away_costs_no_more_than_the_time_of_the_wait_itself(
+    make_store: Callable[..., EmbeddedStore],
+) -> None:
+    server = make_store()
+    with Client(server.url) as client, ThreadPoolExecutor(1) as threads:
+        wait = threads.submit(client.wait, "go", timeout=1)
+        until(lambda: len(client.waits()) == 1, what="the wait to be open")
+        began = time.monotonic()
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            wait.result(60)
+        assert time.monotonic() - began < TOLD_S
+
+
 def test_an_asyncio_program_waits_without_a_name_too(server: EmbeddedStore, namespace: str) -> None:
     async def program() -> list[object]:
         async with aio.Client(server.url, namespace=namespace) as client:
@@ -82,7 +99,7 @@ def test_a_blocked_wait_of_a_program_holds_a_thread_and_no_connection(server: Em
             for i in range(BLOCKED):  # one after another: who calls at the same moment has a connection of his own
                 waits.append(threads.submit(ann.wait, f"s-{i}", timeout=60))
                 until(lambda i=i: blocked() == i + 1, what="the next one to be open")  # type: ignore[misc] # mypy cannot infer it
-            assert len(client._store.client.client_list()) <= BESIDE
+            assert len(client._store.client.client_list()) <= CONNECTIONS
             assert threading.active_count() - before <= BLOCKED + 1
             for i in range(BLOCKED):
                 client.send(f"s-{i}", i)

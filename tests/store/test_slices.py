@@ -136,6 +136,21 @@ def test_one_script_looks_at_some_of_the_late_ones_however_many_there_are(
         assert 20 <= len(looked_at) <= 130
 
 
+def test_those_with_numbers_for_names_beat_again_in_slices_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis answers a set of 512 numbers whole, however few are asked for."""
+    monkeypatch.setattr("supervision.store.coordinators.MOST_JUDGED", 10)
+    names = [str(i) for i in range(300)]
+    for name in names:
+        store.coordinators.register(name, kind="process", process="here:1", host="here")
+    ask(store).zadd(store.keys.beats, dict.fromkeys(names, now(store) - 20_000))
+    store.coordinators.judge(LATE)
+    ask(store).hset(store.keys.coordinator("7"), "health", "healthy")  # one that says so already is done with, too
+    ask(store).zadd(store.keys.beats, dict.fromkeys(names, now(store)))
+    assert len(_looked_at(store, lambda: store.coordinators.judge(LATE))) >= 30
+    assert {each.health for each in store.coordinators.all()} == {"healthy"}
+    assert ask(store).scard(store.keys.late) == 0
+
+
 def _looked_at(store: Store, judge: Callable[[], object]) -> list[int]:
     """How many each script looked at that this ran: those whose heartbeat, or whose record, it asked for."""
     asked: list[int] = []

@@ -143,6 +143,7 @@ def test_a_client_runs_those_that_need_no_worker(client: Client) -> None:
         "gathers",
         "hooks",
         "forgotten",
+        "outbox",
     }
     assert {handled for handled in run.values() if handled is not None} == {0}
     with pytest.raises(NotFound, match="no sweep 'floor'; there are due: actions"):
@@ -154,6 +155,14 @@ def test_a_death_is_found_without_any_worker(client: Client, store: Store) -> No
     store.waits.enter("w", Terms(Node(signal="s", expects="bob"), timeout=600), mail='{"options":{}}')
     until(lambda: client.sweep_here("liveness", patience=Patience(0.05, 0.1, 0.15, 0.2)))
     assert store.open_waits.get("w").how == "died"
+
+
+def test_while_workers_judge_who_is_alive_nobody_else_does_by_other_times(client: Client, store: Store) -> None:
+    store.coordinators.register("bob", kind="process", process="p", host="h")
+    store.actions.overdue()  # as a worker does each second
+    before = everything(store)
+    assert client.sweep_here("liveness", patience=Patience(0.05, 0.1, 0.15, 0.2)) is None
+    assert everything(store) == before
 
 
 def test_it_is_known_when_workers_swept_last(client: Client, runtime: Runtime) -> None:
@@ -185,8 +194,9 @@ def test_an_ordered_sweep_is_one_message_and_one_event(client: Client, store: St
 
 def test_its_message_is_the_sweeps_task_with_its_name() -> None:
     with Celery(broker="memory://") as app:
-        CeleryPublisher(app).send(Entry("sweep:due:r", KINDS.sweep, "due"))
-        with app.connection() as connection, closing(connection.SimpleQueue("celery")) as queue:
+        with app.connection() as connection, closing(connection.SimpleQueue("supervision.sweeps")) as queue:
+            queue.clear()  # of other tests, in the memory of this process
+            CeleryPublisher(app).send(Entry("sweep:due:r", KINDS.sweep, "due"))
             message = queue.get(timeout=10)
             assert (message.headers["task"], message.payload[0]) == (SWEEP, ["due"])
 

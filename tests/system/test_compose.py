@@ -86,7 +86,7 @@ def test_the_timer_runs_sweeps_that_need_no_worker_and_remove_nothing() -> None:
     names = [name for program, command, name, here in commands if [program, command, here] == HERE]
     assert len(names) == len(commands) > 0
     assert not any(SWEEPS[name].removes for name in names)  # those that do would ask
-    assert set(names) == {"deadlines", "liveness", "undelivered", "mail", "outbox"}
+    assert set(names) == {"deadlines", "liveness", "undelivered", "mail"}
 
 
 def test_a_supervised_process_outlives_the_restart_of_its_worker() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import chain
+from celery import Celery, chain
 from celery_processes import until
 from waiting_system import WaitingSystem, running
 
-from supervision import InvalidDeclaration, once
+from supervision import InvalidDeclaration, InvalidWait, coordinator, once
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 SOON = 20.0
@@ -94,6 +94,24 @@ def test_outside_of_a_message_it_guards_nothing() -> None:
 
     assert once(adds)(1) == 3
     assert once(lease=5)(adds)(1, two=3) == 4
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["a task to be", "a task"])
+def test_above_the_task_nothing_would_be_guarded_and_nobody_a_coordinator(made: bool) -> None:  # noqa: FBT001 # a table
+    app = Celery("user", set_as_current=False)
+
+    @app.task
+    def pay() -> None: ...
+
+    if made:
+        app.finalize()
+    task: Any = app.tasks[pay.name] if made else pay
+    for decorator, error in ((once, InvalidDeclaration), (coordinator("ann"), InvalidWait)):
+        with pytest.raises(error, match=r"stands above @app\.task, where no worker calls it: put it directly below"):
+            decorator(task)
+    bare: Any = coordinator(test_what_cannot_work_is_refused)
+    with pytest.raises(InvalidWait, match=r"stands on <function .*without a name: @coordinator\('review-42'\)"):
+        bare(3)
 
 
 def test_what_cannot_work_is_refused() -> None:

@@ -69,7 +69,7 @@ def test_what_is_removed_is_logged_on_the_error_stream(shell: Shell, store: Stor
 
 def test_what_only_workers_can_run_is_ordered_and_whether_one_runs_is_said(shell: Shell, store: Store) -> None:
     assert shell("sweep", "due", "--here") == (
-        "due: ordered; only a worker can run it: no worker has swept yet, so it is done when one runs\n"
+        "due: ordered; left to workers: no worker has swept yet, so it is done when one runs\n"
     )
     quick = Quick(shell.folder, **shell.environment)
     assert quick("sweep", "due") == "due: ordered; no worker has swept yet, so it is done when one runs\n"

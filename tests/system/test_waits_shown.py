@@ -159,6 +159,19 @@ def test_a_gather_that_comes_once_more_when_all_is_over_changes_nothing(system: 
     assert system.client._store.client.get(f"celery-task-meta-{name}") == stored
 
 
+def test_a_wait_that_comes_once_more_leaves_the_failure_of_what_took_its_place(
+    system: WaitingSystem, name: str
+) -> None:
+    again = wait_for(f"{name}/never", timeout=0.1, on_timeout=system.task("boom", "no bricks"), app=system.app)
+    task = again.apply_async(task_id=name)
+    with pytest.raises(ValueError, match="no bricks"):
+        task.get(timeout=SOON)
+    until(lambda: system.client.explain(name).state == "processed", system.story)
+    stored = system.client._store.client.get(f"celery-task-meta-{name}")
+    came_once_more(system, again, name)
+    assert system.client._store.client.get(f"celery-task-meta-{name}") == stored
+
+
 def test_a_gather_that_comes_once_more_when_its_result_is_forgotten_makes_none_up(
     system: WaitingSystem, name: str
 ) -> None:

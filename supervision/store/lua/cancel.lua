@@ -3,6 +3,12 @@
 local id, how, why, by, suffix = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[7]
 local wait = brief(id)
 
+-- Whether something takes its place, as a signature may on timeout.
+local function replaced(its)
+  local instead = its.how == 'timed_out' and terms_of(its).on_timeout
+  return type(instead) == 'table' and instead.signature
+end
+
 -- What takes its place on timeout may not have begun to wait yet: it finds this, for a day.
 local function leave_word(place)
   if redis.call('HSETNX', key('wait', place), 'revoked', why) == 0 then return end
@@ -11,7 +17,7 @@ local function leave_word(place)
 end
 
 if suffix ~= '' and wait.state ~= 'waiting' then
-  local place, last = id, wait.how == 'timed_out' and id
+  local place, last = id, replaced(wait) and id
   for _ = 1, 10 do -- one may have taken the place of another, whose record is gone after a day
     local before = place
     place = before .. suffix
@@ -21,7 +27,7 @@ if suffix ~= '' and wait.state ~= 'waiting' then
       id, wait, last = place, its, nil
       break
     end
-    if its.state then last = its.how == 'timed_out' and place end
+    if its.state then last = replaced(its) and place end
   end
   if last then leave_word(last) end
 end
@@ -30,7 +36,7 @@ local terms = terms_of(wait)
 local mail = overdue(id, wait, terms)
 local late = wait.state ~= 'waiting'
 if late then
-  if suffix ~= '' then leave_word(id) end
+  if suffix ~= '' and replaced(wait) then leave_word(id) end
 else
   if how == 'released' then redis.call('HSET', key('wait', id), 'value', ARGV[3]) end
   mail = finish(id, wait, terms, how, why, by)

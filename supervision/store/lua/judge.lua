@@ -35,18 +35,25 @@ local function judged(id, beat)
   health_is(id, known, silent >= critical and 'critical' or 'warning')
 end
 
-local function is_back(id) health_is(id, hash(key('coordinator', id)), 'healthy') end
+local function is_back(id)
+  redis.call('SREM', key('late'), id) -- whatever its record says, or it would be looked at for ever
+  health_is(id, hash(key('coordinator', id)), 'healthy')
+end
 local function stands_still(id) dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time') end
 
 -- Whoever was late and beats again: some of the late ones, wherever the one before stopped looking.
 local cursor, left, most = ARGV[2], ARGV[3], tonumber(ARGV[1])
 if cursor ~= '' then
   local next_cursor, was_late = unpack(redis.call('SSCAN', key('late'), cursor, 'COUNT', most))
-  cursor = next_cursor ~= '0' and next_cursor or ''
+  local back = 0 -- a set of few, or of numbers, is answered whole: the others of it when asked once more
   for i, beat in ipairs(#was_late > 0 and redis.call('ZMSCORE', beats, unpack(was_late)) or {}) do
-    local id = was_late[i]
-    if beat and now - tonumber(beat) < warning then contained('coordinator', id, is_back, id) end
+    if beat and now - tonumber(beat) < warning then
+      if back == most then break end
+      back = back + 1
+      contained('coordinator', was_late[i], is_back, was_late[i])
+    end
   end
+  if back < most then cursor = next_cursor ~= '0' and next_cursor or '' end
 end
 -- From the last of the late ones to the first: ranks only fall, by deaths and by those who beat again, so none is missed.
 -- By rank, as an offset into those below a score is counted one by one.
