@@ -51,7 +51,7 @@ IN_THE_STORE = {
         "sweep, 200 deadlines",
         "sweep, 200 ends to send again",
         "sweep, judging 200 coordinators that fell silent",
-        "sweep, trimming 2,400 records of the history",
+        "sweep, trimming 2,600 records of the history",
         "sweep, PING while the other sweeps run",
     ],
 }
