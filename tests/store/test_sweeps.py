@@ -193,12 +193,15 @@ def test_an_ordered_sweep_is_one_message_and_one_event(client: Client, store: St
 
 
 def test_its_message_is_the_sweeps_task_with_its_name() -> None:
-    with Celery(broker="memory://") as app:
-        with app.connection() as connection, closing(connection.SimpleQueue("supervision.sweeps")) as queue:
-            queue.clear()  # of other tests, in the memory of this process
-            CeleryPublisher(app).send(Entry("sweep:due:r", KINDS.sweep, "due"))
-            message = queue.get(timeout=10)
-            assert (message.headers["task"], message.payload[0]) == (SWEEP, ["due"])
+    with (
+        Celery(broker="memory://") as app,
+        app.connection() as connection,
+        closing(connection.SimpleQueue("supervision.sweeps")) as queue,
+    ):
+        queue.clear()  # of other tests, in the memory of this process
+        CeleryPublisher(app).send(Entry("sweep:due:r", KINDS.sweep, "due"))
+        message = queue.get(timeout=10)
+        assert (message.headers["task"], message.payload[0]) == (SWEEP, ["due"])
 
 
 def test_a_started_action_without_an_end_is_due(client: Client, store: Store) -> None:
