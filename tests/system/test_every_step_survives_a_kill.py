@@ -153,4 +153,5 @@ def test_the_steps_are_all_scripts_and_all_publishes() -> None:
         "publish sweep",
         "publish look",
         *(f"publish {kind}" for kind in (*faults.OF_COORDINATION, KINDS.mail)),
+        *(f"message {site}" for site in faults.OF_WAITS | faults.OF_MAIL),
     }

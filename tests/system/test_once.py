@@ -100,7 +100,7 @@ def test_outside_of_a_message_it_guards_nothing() -> None:
 def test_above_the_task_nothing_would_be_guarded_and_nobody_a_coordinator(made: bool) -> None:  # noqa: FBT001 # a table
     app = Celery("user", set_as_current=False)
 
-    @app.task
+    @app.task(name=f"{__name__}.pay-{made}", shared=False)
     def pay() -> None: ...
 
     if made:
