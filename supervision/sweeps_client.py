@@ -43,15 +43,16 @@ class Sweeping:
     def sweep_here(self, name: str, *, patience: Patience | None = None) -> int | None:
         """Run the sweep ``name`` once in this process; answers how many things it handled.
 
-        None where only workers can run it, as it takes what they have loaded (your code, hooks, results), and for
-        ``liveness`` where they do, as two who judge by different times declare the living dead: `sweep` has them do
-        it. ``patience`` is what ``liveness`` judges by, as the workers have it; by default the environment's.
+        None where only workers can run it, as it takes what they have loaded (your code, hooks, results): `sweep` has
+        them do it. While workers sweep ``liveness`` is theirs, and none is handled here: two who judge by different
+        times declare the living dead. ``patience`` is what it judges by, as the workers have it; by default the
+        environment's.
 
         Raises:
             NotFound: no such sweep.
         """
         if name == "liveness" and self.is_swept():
-            return None
+            return 0
         run = self._here(patience).get(_known(name))
         return run() if run else None
 
