@@ -7,6 +7,7 @@ and stay there.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -17,6 +18,20 @@ from supervision.coordination.liveness import CRITICAL_S, DEAD_S, HEARTBEAT_S, W
 from supervision.errors import InvalidDeclaration
 from supervision.hooks import HOOKS
 from supervision.model import MAX_COUNT
+
+PREFIX = "SUPERVISION_"
+"""How each variable begins that is ours."""
+
+OTHER_VARIABLES = (
+    "SUPERVISION_BROKER_URL",
+    "SUPERVISION_RESULT_URL",
+    "SUPERVISION_SENTINEL_MASTER",
+    "SUPERVISION_FOLDER",
+    "SUPERVISION_REDIS_SERVER",
+    "SUPERVISION_EXPORTER_ADDRESS",
+    "SUPERVISION_EXPORTER_PORT",
+)
+"""No fields of `Settings`: celeryconfig, the process kind, the embedded store and the exporter read them."""
 
 DEFAULT_STORE_URL = "redis://127.0.0.1:6379/0"
 
@@ -79,12 +94,23 @@ def value(field: str, conf: Mapping[str, Any], environ: Mapping[str, str] = os.e
 
 def _found(field: str, conf: Mapping[str, Any], environ: Mapping[str, str], conf_name: str) -> tuple[str, object, str]:
     """The key to name in a refusal, the raw value, and where it came from."""
-    variable, setting = f"SUPERVISION_{field.upper()}", f"supervision_{field}"
+    variable, setting = f"{PREFIX}{field.upper()}", f"supervision_{field}"
     if variable in environ:
         return variable, environ[variable], f"environment {variable}"
     if conf.get(setting) is not None:
         return setting, conf[setting], f"{conf_name} {setting}"
     return setting, _FIELDS[field][1], "default"
+
+
+def unknown(environ: Mapping[str, str]) -> dict[str, str]:
+    """The ``SUPERVISION_*`` variables that nothing here reads, and which one each may have been meant as, or ''."""
+    known = {f"{PREFIX}{field.upper()}" for field in _FIELDS} | {*OTHER_VARIABLES}
+    names = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return {
+        name: next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
+        for name in names
+        if not name.startswith(f"{PREFIX}DEMO_")
+    }
 
 
 def for_celery(url: str) -> str:

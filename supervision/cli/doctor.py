@@ -1,5 +1,6 @@
 """``supervision doctor``: one line per fact, with its cure."""
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -9,7 +10,7 @@ from supervision.cli.address import Address, address, app, client, searched_here
 from supervision.cli.app_facts import app_facts, found_app, import_facts
 from supervision.cli.exits import CONDITION_FAILED, UNREACHABLE
 from supervision.cli.facts import FAILED, OK, WARNING, Fact, store_facts
-from supervision.cli.install_facts import install_facts
+from supervision.cli.install_facts import environment_facts, install_facts
 from supervision.cli.masking import masked
 from supervision.cli.printing import Column, on_terminal, output_option, say_json, say_table
 from supervision.errors import StoreUnavailable
@@ -38,6 +39,7 @@ def command(ctx: click.Context, output: str, app_name: str) -> None:
     """
     ours_is_meant = app_name == OUR_APP and getattr(app(ctx), "main", OUR_APP) == OUR_APP
     found = [*_store(ctx), *_app(ctx, app_name), *install_facts(ours_is_meant=ours_is_meant)]
+    found += environment_facts(os.environ)
     if output == "json":
         say_json({"facts": [{name: masked(text) for name, text in fact._asdict().items()} for fact in found]})
     else:

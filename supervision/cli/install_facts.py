@@ -1,11 +1,15 @@
-"""The facts about what is installed that `supervision doctor` judges: two packages of one name hide each other."""
+"""The facts about what is installed that `supervision doctor` judges, and about its environment.
 
-from collections.abc import Iterator
+Two packages of one name hide each other, and so do two modules; a variable with a letter too few does nothing.
+"""
+
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from supervision import settings
 from supervision.cli.address import searched_here
 from supervision.cli.facts import FAILED, WARNING, Fact, fact
 
@@ -42,6 +46,17 @@ def _shadowed(name: str, *, ours_is_meant: bool) -> Iterator[Fact]:
         cure = f"rename it, or start ours from another folder: celery -A tasks here takes that {name}"
         state = FAILED if ours_is_meant else WARNING
         yield Fact(f"module {name}", state, f"{spec.origin} stands before ours", cure)
+
+
+def environment_facts(environ: Mapping[str, str]) -> Iterator[Fact]:
+    """Variables that look like ours and are read by nobody."""
+    for name, meant in settings.unknown(environ).items():
+        cure = (
+            f"{meant} is one"
+            if meant
+            else "supervision config lists the settings; unset it, or ignore this where it is read by yours"
+        )
+        yield Fact(f"variable {name}", WARNING, "nothing here reads it", cure)
 
 
 def _plain(distribution: str) -> str:

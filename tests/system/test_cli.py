@@ -824,6 +824,13 @@ def test_doctor_finds_a_module_tasks_that_stands_before_ours(shell: Shell) -> No
     assert found["setting steps.install(app)"] == "failed"
 
 
+def test_doctor_finds_a_variable_with_a_slip(shell: Shell) -> None:
+    shell.environment["SUPERVISION_STORE_URI"] = "redis://elsewhere"
+    (fact,) = [f for f in shell.json("doctor", status=1)["facts"] if f["name"].startswith("variable ")]  # type: ignore[attr-defined]  # JSON
+    assert (fact["state"], fact["cure"]) == ("warning", "SUPERVISION_STORE_URL is one")
+    assert "elsewhere" not in str(fact)
+
+
 @pytest.mark.chaos
 def test_doctor_names_children_that_are_not_looked_after(shell: Shell, runtime: Runtime) -> None:
     found = states(shell, 1)

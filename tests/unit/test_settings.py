@@ -1,11 +1,13 @@
 import json
+import re
 from typing import Any
 
 import pytest
 from celery import chain, group, signature
+from sources import sources
 
 from supervision.errors import InvalidDeclaration
-from supervision.settings import DEFAULT_STORE_URL, Settings, read, value
+from supervision.settings import DEFAULT_STORE_URL, OTHER_VARIABLES, Settings, read, unknown, value
 
 CONF = {
     "supervision_store_url": "redis://conf:6379/1",
@@ -152,3 +154,21 @@ def test_a_bad_value_is_refused_by_the_key_it_was_set_with(
         read(conf, environment)
     assert named in str(refusal.value)
     assert right in str(refusal.value)
+
+
+def test_variables_that_nothing_reads_and_what_they_may_have_been_meant_as() -> None:
+    slips = {"SUPERVISION_STORE_URI": "x", "SUPERVISION_HEARTBEET": "1", "SUPERVISION_PLANT": "ours"}
+    right = dict.fromkeys(("SUPERVISION_STORE_URL", "SUPERVISION_FOLDER", "SUPERVISION_DEMO_X_PORT", "PATH"), "")
+    assert unknown(slips | right) == {
+        "SUPERVISION_HEARTBEET": "SUPERVISION_HEARTBEAT",
+        "SUPERVISION_PLANT": "",
+        "SUPERVISION_STORE_URI": "SUPERVISION_STORE_URL",
+    }
+
+
+def test_every_variable_that_is_read_is_known() -> None:
+    read_somewhere = {
+        name for source in sources() for name in re.findall(r"\bSUPERVISION_[A-Z_]*[A-Z]\b", source.path.read_text())
+    }
+    assert len(read_somewhere) > len(OTHER_VARIABLES)
+    assert unknown(dict.fromkeys(read_somewhere, "")) == {}
