@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -12,6 +11,7 @@ from supervision import documents
 from supervision.errors import InvalidDeclaration, InvalidDocument
 from supervision.fitting import Fields, unfitting
 from supervision.model import shown, valid_name, valid_seconds
+from supervision.moments import moment
 
 MOST_REASON: Final = 1000
 """Characters of a reason: it stands in the history for a week."""
@@ -68,8 +68,7 @@ def end(now: int, until: int | None, for_s: float | None) -> int:
 
 def ending(reason: str, until: int) -> str:
     """``reason`` as it stands in the history: with the end of what is ordered."""
-    moment = datetime.fromtimestamp(until / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{line(reason, 'reason')} (until {moment})"
+    return f"{line(reason, 'reason')} (until {moment(until, precise=False)})"
 
 
 def _refuse_end(what: str) -> NoReturn:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 import msgspec
 
+from supervision import moments
 from supervision.cli.masking import masked
 
 JSON_VERSION: Final = 1
@@ -218,7 +219,7 @@ def moment(milliseconds: int) -> str:
     found = datetime.fromtimestamp(milliseconds / 1000, UTC)
     if on_terminal() and found.date() == datetime.now(UTC).date():
         return found.strftime("%H:%M:%S.%f")[:-3]
-    return found.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return moments.moment(milliseconds)
 
 
 def last_line(text: str) -> str:

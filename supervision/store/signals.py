@@ -6,6 +6,7 @@ import msgspec
 
 from supervision.coordination.signals import Progress, Receipt
 from supervision.errors import NotFound, SignalAlreadySent
+from supervision.moments import moment
 from supervision.store.claims import news
 from supervision.store.connection import translated
 from supervision.store.happened import Happened, Heard
@@ -55,7 +56,9 @@ class Signals:
         answer = self._scripts.run("send", self._first, [*arguments, MOST_AT_ONCE, LEASE_MS if claim else 0])
         if answer[0] == b"other":
             _, known, at, by, why = (part.decode() for part in answer)
-            raise SignalAlreadySent(f"{name!r} {_STANDS[why].format(id=known, at=at, by=by or 'somebody')}")
+            raise SignalAlreadySent(
+                f"{name!r} {_STANDS[why].format(id=known, at=moment(int(at)), by=by or 'somebody')}"
+            )
         sent = Sent(answer[0] == b"same", int(answer[1]), handed(answer[2:]))
         if not sent.repeated:
             self._heard.tell(Happened("signal", name, "", answer[0].decode(), signal_id, sender))

@@ -6,6 +6,7 @@ import msgspec
 
 from supervision.coordination.submissions import Submission
 from supervision.errors import Conflict, NotFound
+from supervision.moments import moment
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
@@ -40,7 +41,7 @@ class Submissions:
             found, by, at = (part.decode() for part in rest)
             raise Conflict(
                 f"{key!r} was submitted already with another task, other arguments or to another queue: {found} by "
-                f"{by or 'somebody'} (at {at}); submit what is new under a key of its own"
+                f"{by or 'somebody'} (at {moment(int(at))}); submit what is new under a key of its own"
             )
         return Submitted(outcome == b"same", entries(rest))
 

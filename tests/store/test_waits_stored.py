@@ -104,7 +104,9 @@ def test_one_signal_of_a_name_and_clear_answers(store: Store) -> None:
     first = send(store, "s", signal_id="one", sender="ann")
     assert not first.repeated
     assert send(store, "s", '"other"', signal_id="one").repeated
-    with pytest.raises(SignalAlreadySent, match="'s' was sent already, as 'one' by ann"):
+    with pytest.raises(
+        SignalAlreadySent, match=r"'s' was sent already, as 'one' by ann \(at 20\d\d-\d\d-\d\dT[\d:.]+Z\)"
+    ):
         send(store, "s", signal_id="two")
     assert not send(store, "s", '"new"', signal_id="two", replace=True).repeated
     assert store.signals.payload("s") == "new"

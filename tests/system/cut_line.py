@@ -5,6 +5,7 @@ has given up on it: a command that comes half a minute late is what the store ha
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 CHUNK = 65536
+BACKLOG = 512
 CALL_S = 30.0
 """Generous: the thread of the line has nothing else to do, but the machine may."""
 
@@ -22,11 +24,11 @@ class CutLine:
     """Listens on a port of its own and carries what comes there to ``port`` and back."""
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        self._to = ("127.0.0.1", port)
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._carried: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.port = 0
@@ -55,52 +57,52 @@ class CutLine:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_S)
 
     async def _mend(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._come, "127.0.0.1", self.port, backlog=512)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._listening is None:
+            self._listening = socket.create_server(("127.0.0.1", self.port), backlog=BACKLOG)
+            self._listening.setblocking(False)
+            self._loop.add_reader(self._listening, self._accept, self._listening)
+            self.port = self._listening.getsockname()[1]
         self._open.set()
 
     async def _cut(self) -> None:
         self._open.clear()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for each in self._carried:
-            each.cancel()
-        await asyncio.gather(*self._carried, return_exceptions=True)
+        if self._listening is not None:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+        await ended(*self._carried)
 
-    def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        carried = self._loop.create_task(self._carry(reader, writer))
-        self._carried.add(carried)
-        carried.add_done_callback(self._carried.discard)
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            near, _ = listening.accept()
+            near.setblocking(False)
+            carried = self._loop.create_task(self._carry(near))
+            self._carried.add(carried)
+            carried.add_done_callback(self._carried.discard)
+            carried.add_done_callback(lambda _: near.close())  # also of one that was cut before it began
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing_writer(writer), suppress(OSError):
+    async def _carry(self, near: socket.socket) -> None:
+        await self._open.wait()
+        with socket.socket() as far, suppress(OSError):
+            far.setblocking(False)
+            await self._loop.sock_connect(far, self._to)
+            ways = [self._loop.create_task(self._pump(*way)) for way in ((near, far), (far, near))]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await ended(*ways)
+
+    async def _pump(self, source: socket.socket, to: socket.socket) -> None:
+        while data := await self._loop.sock_recv(source, CHUNK):
             await self._open.wait()
-            back, out = await asyncio.open_connection("127.0.0.1", self._to)
-            with closing_writer(out):
-                ways = [asyncio.ensure_future(self._pump(*way)) for way in ((reader, out), (back, writer))]
-                try:
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.gather(*ways, return_exceptions=True)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(CHUNK):
-            await self._open.wait()
-            writer.write(data)
-            await writer.drain()
+            await self._loop.sock_sendall(to, data)
 
 
-@contextmanager
-def closing_writer(writer: asyncio.StreamWriter) -> Iterator[None]:
-    """At the end without waiting: whoever is on the other side may be gone."""
-    try:
-        yield
-    finally:
-        writer.transport.close()
+async def ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancel them, and wait until they are over and have closed what they held."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager
