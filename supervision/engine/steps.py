@@ -18,7 +18,7 @@ from celery import Celery, bootsteps
 from celery.concurrency import solo
 from celery.worker import state
 
-from supervision.engine import foreign, leaving, pools, results, shutdown
+from supervision.engine import foreign, leaving, pools, results, shutdown, unacked
 
 RENEWALS_PER_TIMEOUT = 4
 """Renewals per visibility timeout: three may fail in a row before a message is taken for abandoned."""
@@ -100,9 +100,13 @@ def held_tags(qos: Any) -> set[str]:
 
     Delivered ones belong to the present connection; reserved and active ones may have come over an earlier one and
     are acknowledged over this one, since a tag is a plain key. What was scheduled before a reconnect was dropped by
-    Celery and is left out: renewing it would keep it from ever coming back.
+    Celery and is left out: renewing it would keep it from ever coming back. So is what was to go back and could not;
+    what was acknowledged and not heard is held until it is, or it would run once more.
     """
-    tags = set(qos._delivered.copy())  # noqa: SLF001 - the only place where kombu keeps them; copied in one step
+    # Each is copied in one step: other threads change them. These are the only places where kombu keeps them.
+    tags = set(qos._delivered.copy()) - set(qos._dirty.copy())  # noqa: SLF001 - see above
+    if isinstance(qos, unacked.QoS):
+        tags |= qos.owed.acknowledged.copy()
     for request in (*state.reserved_requests, *state.active_requests):
         if not request.acknowledged:
             tags.add(request.message.delivery_tag)

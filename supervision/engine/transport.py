@@ -9,8 +9,8 @@ What lies on a queue and is no message of kombu's (a text, other JSON, half a me
 kombu reads it on the worker's main loop, and what that raises is no connection error either.
 
 Rules:
-- The differences from kombu: a channel remembers the parameters it was opened with, and throws away, told in the log,
-  what it cannot read. No body of kombu's is copied.
+- The differences from kombu: a channel remembers the parameters it was opened with, throws away, told in the log,
+  what it cannot read, and owes its broker what that has not heard (`engine.unacked`). No body of kombu's is copied.
 - `install()` comes before an app opens its first connection; it is idempotent and affects the whole process.
 - `tests/system/test_transport_contract.py` proves need and cure in one run, and fails when upstream needs no cure.
 """
@@ -25,6 +25,7 @@ import kombu.transport
 from kombu.transport import redis as upstream
 from kombu.transport import virtual
 
+from supervision.engine import unacked
 from supervision.model import shown
 
 ALIASES = {
@@ -103,12 +104,14 @@ class Channel(_PassesOver, _RemembersItsBroker, upstream.Channel):
     """A channel to one server."""
 
     Message = Message
+    QoS = unacked.QoS
 
 
 class SentinelChannel(_PassesOver, _RemembersItsBroker, upstream.SentinelChannel):
     """A channel to whichever server the sentinels call the master."""
 
     Message = Message
+    QoS = unacked.QoS
 
 
 class Transport(upstream.Transport):
