@@ -9,18 +9,20 @@ the journal of what is unacknowledged, is only in this process.
 Rules:
 - The place is free as soon as the worker is done with a message; what the broker has not heard is said again, before
   anything else is, every `unacked_restore_interval`, and over a new connection, too. Every answer may come twice.
-- What cannot be said because the process ends comes back after the visibility timeout, as from any dead worker.
+- What cannot be said because the process ends comes back after the visibility timeout, as from any dead worker; what
+  is in no journal ends with its process.
 - `tests/system/test_unacked.py` proves need and cure in one run.
 """
 
-from contextlib import suppress
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
 from kombu.transport import redis as upstream
 from kombu.transport import virtual
 from kombu.utils.json import dumps, loads
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,11 @@ class QoS(upstream.QoS):
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Called by kombu when the channel is closed: for a worker that ends this is the last time to say it."""
-        with suppress(redis.RedisError, OSError):
+        try:
             self.settle()
+        except Exception as error:  # noqa: BLE001 # whatever the broker raises: there is no later, and closing goes on
+            owed = len(self.owed.acknowledged) + len(self.owed.returned) + len(self.owed.taken)
+            _log.warning("the broker has not heard what became of %d messages: %s", owed, error)
         super().restore_unacked_once(stderr)
 
     def settle(self) -> None:
