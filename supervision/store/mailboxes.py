@@ -81,11 +81,11 @@ class Mailboxes:
         answer = self._scripts.run("take", self._first, [mailbox, claimer, most, lease_ms])
         if answer == [b"handled"]:
             raise Conflict(f"mailbox {mailbox!r} has a handler, which gets its messages; handle(None) ends that")
-        return _batch(mailbox, answer)
+        return self._taken(mailbox, answer)
 
     def hand_over(self, mailbox: str, claimer: str) -> Batch | None:
         """The next messages for its handler; the same again for the same ``claimer``, which was killed meanwhile."""
-        return _batch(mailbox, self._scripts.run("take", self._first, [mailbox, claimer, 0, 0]))
+        return self._taken(mailbox, self._scripts.run("take", self._first, [mailbox, claimer, 0, 0]))
 
     def handled(self, mailbox: str, token: str, claimer: str) -> tuple[int, Batch | None]:
         """Say that a batch was handled; answers how many messages this was news of, and the handler's next batch."""
@@ -97,7 +97,8 @@ class Mailboxes:
 
         ``stale`` is one that was handed over again since, ``again`` one whose process was killed before its end.
         """
-        word, entry = self._scripts.run("begun", self._first, [mailbox, token, retries])
+        word, entry, given_up = self._scripts.run("begun", self._first, [mailbox, token, retries])
+        self._tell_of(given_up)
         return word.decode(), entries([entry])
 
     def done(self, mailbox: str, token: str, ids: Sequence[str]) -> None:
@@ -108,12 +109,15 @@ class Mailboxes:
 
     def failed(self, mailbox: str, token: str, why: str, *, counted: bool = True) -> tuple[bool, tuple[Entry, ...]]:
         """Say that a batch was not handled; answers whether this was news, and what is to be sent."""
-        theirs, entry = self._scripts.run("unhandled", self._first, [mailbox, token, clipped(why), int(counted)])
+        arguments = [mailbox, token, clipped(why), int(counted)]
+        theirs, entry, given_up = self._scripts.run("unhandled", self._first, arguments)
+        self._tell_of(given_up)
         return bool(theirs), entries([entry])
 
     def remind(self, most: int) -> tuple[int, tuple[Entry, ...]]:
         """Go on with mailboxes whose batch's time, or pause, is over; answers how many, and what is to be sent."""
-        found, *sent = self._scripts.run("remind", self._first, [most])
+        found, given_up, *sent = self._scripts.run("remind", self._first, [most])
+        self._tell_of(given_up)
         return int(found), entries(sent)
 
     def retry(self, mailbox: str, message_id: str, *, why: str, by: str) -> tuple[Entry, ...]:
@@ -145,6 +149,19 @@ class Mailboxes:
         with translated("dead letters"):
             found: Any = self._scripts.client.hgetall(self._keys.dead_mail(mailbox))
         return sorted((_dead_letter(name.decode(), text) for name, text in found.items()), key=lambda dead: dead.since)
+
+    def _taken(self, mailbox: str, answer: Sequence[Any]) -> Batch | None:
+        given_up, *batch = answer
+        self._tell_of(given_up)
+        return _batch(mailbox, batch)
+
+    def _tell_of(self, given_up: Sequence[bytes]) -> None:
+        """Of each message that became a dead letter: its mailbox, its id and why."""
+        texts = [text.decode() for text in given_up]
+        letters = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
+        self._heard.tell(
+            *(Happened("mailbox", box, "handed", "dead_letter", why, on=name) for box, name, why in letters)
+        )
 
     def _dead(self, verb: str, mailbox: str, message_id: str, why: str, by: str) -> tuple[Entry, ...]:
         word, *rest = self._scripts.run("dead_mail", self._first, [mailbox, message_id, verb, clipped(why), by])

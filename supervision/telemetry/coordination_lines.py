@@ -15,7 +15,7 @@ from supervision.store.happened import Happened
 from supervision.telemetry.lines import Line
 
 _ALARMING: Final = frozenset({"timed_out", "died", "failed", "redelivered", "dead_letter"})
-"""What may become of a wait that somebody should look at."""
+"""What may become of a wait or a message that somebody should look at."""
 
 _BEFORE_RETURN: Final = frozenset({"dead", "failed"})
 """What a coordinator was that has returned; one that had lived or was complete has only registered anew."""
@@ -47,8 +47,8 @@ def _of_signal(happened: Happened) -> Line:
 
 
 def _of_mailbox(happened: Happened) -> Line:
-    fields = {"mailbox": happened.subject, "id": happened.on, "reason": happened.reason, "by": happened.actor}
-    return Line("info", f"mail_{happened.after}", fields)
+    fields = {"mailbox": happened.subject, "id": happened.on, "reason": happened.reason, **_given(by=happened.actor)}
+    return Line("warning" if happened.after in _ALARMING else "info", f"mail_{happened.after}", fields)
 
 
 def _of_coordinator(happened: Happened) -> Line:

@@ -69,6 +69,7 @@ def test_what_a_person_does_with_dead_mail_is_told(store: Store, told: list[tupl
     store.mailboxes.retry("box", "m-1", why="again", by="bob")
     store.mailboxes.discard("box", "m-2", why="enough", by="bob")
     assert told == [
+        *[("mailbox", "box", "handed", "dead_letter", "why")] * 2,
         ("mailbox", "box", "dead_letter", "put_again", "again"),
         ("mailbox", "box", "dead_letter", "discarded", "enough"),
     ]
@@ -196,6 +197,10 @@ LINES = [
     (
         Happened("order", "w", "waiting", "cancelled", "why", "ann"),
         Line("info", "wait_order", {"wait": "w", "order": "cancelled", "reason": "why", "by": "ann"}),
+    ),
+    (
+        Happened("mailbox", "box", "handed", "dead_letter", "why", on="m-1"),
+        Line("warning", "mail_dead_letter", {"mailbox": "box", "id": "m-1", "reason": "why"}),
     ),
     (
         Happened("mailbox", "box", "dead_letter", "discarded", "why", "ann", on="m-1"),

@@ -14,6 +14,7 @@ from supervision.errors import Conflict, InvalidDocument, InvalidWait, MailboxFu
 from supervision.mail_client import Mailbox
 from supervision.runtime import SWEEPS, Runtime
 from supervision.server import EmbeddedStore
+from supervision.store.happened import Happened
 from supervision.store.mailboxes import DAY_MS, KEEP_DEAD_MS, KEEP_HANDLER_MS
 from supervision.store.store import Store
 from supervision.store.sweeps import Sweeps
@@ -46,6 +47,17 @@ def poisoned(store: Store, box: Mailbox, reason: str = "it is broken") -> None:
         let_time_pass(store, box)
         box.failed(*box.take(), reason=reason)
     let_time_pass(store, box)
+
+
+def hear(store: Store) -> list[Happened]:
+    """What the scripts of ``store`` make true from now on, as it is told."""
+    found: list[Happened] = []
+    store.heard.by = found.extend
+    return found
+
+
+def given_up(box: Mailbox, name: str, why: str) -> Happened:
+    return Happened("mailbox", box.name, "handed", "dead_letter", why, on=name)
 
 
 def of_kind(runtime: Runtime, kind: str) -> list[str]:
@@ -226,6 +238,21 @@ def test_what_came_later_is_not_handed_over_with_what_comes_again(box: Mailbox, 
     assert taken == [[0], [1, 2]]
 
 
+@pytest.mark.parametrize("who", ["the sweep", "whoever takes next"])
+def test_a_message_whose_takers_all_die_is_told_when_it_is_given_up(
+    box: Mailbox, store: Store, runtime: Runtime, who: str
+) -> None:
+    filled(box, 1)
+    told = hear(store)
+    for _ in range(MOST_ATTEMPTS):
+        assert payloads(box.take(lease=7)) == [0]
+        let_time_pass(store, box)
+        if who == "the sweep":
+            SWEEPS["mail"](runtime)
+    assert box.take() == []
+    assert told == [given_up(box, "m-0", "no end within 7000 ms; its process died or it takes longer")]
+
+
 def test_a_failure_pauses_longer_each_time(box: Mailbox, store: Store) -> None:
     filled(box, 2)
     pauses = []
@@ -240,8 +267,10 @@ def test_a_failure_pauses_longer_each_time(box: Mailbox, store: Store) -> None:
 
 def test_poison_is_a_dead_letter_after_five_attempts_and_the_next_ones_go_on(box: Mailbox, store: Store) -> None:
     filled(box, 3)
+    told = hear(store)
     poisoned(store, box)
     (dead,) = box.dead_letters()
+    assert told == [given_up(box, "m-0", "it is broken")]
     assert (dead.id, dead.payload, dead.attempts, dead.why) == ("m-0", 0, 5, "it is broken")
     assert dead.at <= dead.since <= now(store)
     assert ask(store).zrange(store.keys.dead_letters, 0, -1) == [b"mail:coordinator-a#m-0"]
@@ -479,6 +508,7 @@ def test_a_call_that_is_brought_again_after_its_process_was_killed_counts_as_a_f
 ) -> None:
     box.handle(HANDLER)
     filled(box, 2)
+    told = hear(store)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         token, messages = handed_over(store, box)
         assert messages == [(0, attempt)]
@@ -487,6 +517,7 @@ def test_a_call_that_is_brought_again_after_its_process_was_killed_counts_as_a_f
         let_time_pass(store, box)
         SWEEPS["mail"](runtime)
     assert [dead.why for dead in box.dead_letters()] == ["the process that handled it was killed"]
+    assert told == [given_up(box, "m-0", "the process that handled it was killed")]
     assert handed_over(store, box)[1] == [(1, 1)]
 
 

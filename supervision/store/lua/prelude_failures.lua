@@ -1,5 +1,6 @@
 -- prelude_failures: what becomes of a batch that was not handled; stands after prelude_batches
 local MOST_ATTEMPTS = 5
+local given_up = {} -- mailbox, id, why of each message that this script makes a dead letter
 
 local function give_up(mailbox, id, tries, why)
   local letter = redis.call('HGET', key('letters', mailbox), id)
@@ -9,6 +10,7 @@ local function give_up(mailbox, id, tries, why)
   count_mail('dead')
   count(counters, 'supervision_dead_letters_total|of=mail')
   mailbox_event(mailbox, 'handed', 'dead_letter', id .. ': ' .. why)
+  for _, text_ in ipairs({mailbox, id, why}) do given_up[#given_up + 1] = text_ end
 end
 
 -- A batch was not handled. Answers the entry that sends for the handler, where it goes on at once.

@@ -1,7 +1,7 @@
--- remind(outbox, entries, events, counters; most) -> {how many, entry...}: of mailboxes whose batch's time, or pause, is over
+-- remind(outbox, entries, events, counters; most) -> {how many, given_up, entry...}: of mailboxes whose batch's time, or pause, is over
 -- with mail
 local found = redis.call('ZRANGEBYSCORE', mail_due, '-inf', text(now), 'LIMIT', 0, ARGV[1])
-local answer, messages = {0}, 0
+local answer, messages = {0, given_up}, 0
 
 local function called_again(mailbox, box)
   local at_box = key('mailbox', mailbox)
