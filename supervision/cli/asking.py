@@ -100,6 +100,24 @@ def duration_ms(text: str) -> int | None:
     return int(found[1]) * _UNITS_MS[found[2]] if found else None
 
 
+class _Lasting(click.ParamType):  # type: ignore[type-arg] # at run time not every click takes an argument
+    """Seconds, or a duration as everywhere else."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if (found := duration_ms(str(value))) is not None:
+            return found / 1000
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no duration: needs seconds, or a number and one of s, m, h, d", param, ctx)
+
+
+LASTING: Final = _Lasting()
+"""An option's time, in seconds."""
+
+
 @contextmanager
 def answered(path: str, again: str) -> Iterator[None]:
     """Turn what can become of an order into a refusal: ``again`` is the command that gives it once more."""

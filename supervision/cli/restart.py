@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from supervision.cli.address import client, store_options
-from supervision.cli.asking import confirmed, yes_option
+from supervision.cli.asking import LASTING, confirmed, yes_option
 from supervision.cli.exits import CONDITION_FAILED, NOT_FOUND, TIMED_OUT, UNREACHABLE, Refusal
 from supervision.cli.printing import output_option, say, say_json
 from supervision.errors import Conflict, NotFound, StoreUnavailable
@@ -30,7 +30,9 @@ MOST_LISTED: Final = 10
 @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the history.")
 @yes_option
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status says how it ended.")
-@click.option("--timeout", default=DEFAULT_WAIT_S, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout", type=LASTING, default=DEFAULT_WAIT_S, show_default=True, help="Seconds, or 10m, to wait at most."
+)
 @click.option("--request-id", default=None, help="A name for this request: asking again with it starts nothing new.")
 @click.pass_context
 def command(  # noqa: PLR0913 # click hands in every option

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from supervision.cli.address import client, store_options
+from supervision.cli.asking import LASTING
 from supervision.cli.exits import TIMED_OUT, Refusal
 from supervision.cli.printing import output_option
 from supervision.cli.receipts import say_receipt
@@ -25,11 +26,17 @@ MOST_NAMED: Final = 10
 @output_option
 @click.option("--id", "signal_id", default=None, help="Sending it again with the same id changes nothing.")
 @click.option("--sender", default="", help="Who sends it; by default this process.")
-@click.option("--ttl", default=DEFAULT_TTL_S, show_default=True, help="Seconds for which it lets pass who waits later.")
+@click.option(
+    "--ttl",
+    type=LASTING,
+    default=DEFAULT_TTL_S,
+    show_default=True,
+    help="Seconds, or 10m, for which it lets pass who waits later.",
+)
 @click.option("--replace", is_flag=True, help="Take the place of another one that nobody has received yet.")
 @click.option("--acks", default=0, type=click.IntRange(0), help="Acknowledgements to wait for.")
 @click.option("--level", default=LEVELS[0], show_default=True, type=click.Choice(LEVELS), help="What counts as one.")
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for them.")
+@click.option("--timeout", type=LASTING, default=10.0, show_default=True, help="Seconds, or 10m, to wait for them.")
 @click.pass_context
 def command(  # noqa: PLR0913 # click hands in every option
     ctx: click.Context,

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from supervision.cli.address import client, store_options
+from supervision.cli.asking import LASTING
 from supervision.cli.exits import TIMED_OUT, Refusal
 from supervision.cli.printing import on_terminal, output_option, say, say_json
 from supervision.coordination.waits import valid_timeout
@@ -26,7 +27,7 @@ DEFAULT_WAIT_S: Final = 1800.0
 @click.argument("signal")
 @store_options
 @output_option
-@click.option("--timeout", default=DEFAULT_WAIT_S, show_default=True, help="Seconds at most.")
+@click.option("--timeout", type=LASTING, default=DEFAULT_WAIT_S, show_default=True, help="Seconds, or 10m, at most.")
 @click.pass_context
 def command(ctx: click.Context, signal: str, output: str, timeout: float) -> None:
     """Block until SIGNAL stands, and print its payload as JSON; exit status 4 when it does not come in time.

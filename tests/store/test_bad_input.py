@@ -253,7 +253,11 @@ COMMANDS: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
     (("signal", "new", "NaN"), 2, ("'NaN' is not JSON",)),
     (("signal", "new", f'"{"x" * 100_000}' + "x" * 163_000 + '"'), 2, ("263,002 bytes", "262,144 are allowed")),
     (("signal", "new", "1", "--ttl", "0"), 2, ("ttl=0", "needs seconds above 0")),
-    (("signal", "new", "1", "--ttl", "soon"), 2, ("'soon' is not a valid float",)),
+    (
+        ("signal", "new", "1", "--ttl", "soon"),
+        2,
+        ("'soon' is no duration: needs seconds, or a number and one of s, m, h, d",),
+    ),
     (("signal", "new", "1", "--acks", "1", "--timeout", "-1"), 2, ("timeout=-1", A_TIME)),
     (("signal", "new", "1", "--acks", "100001"), 2, ("acks=100001", "from 0 to 100000")),
     (("signal", "new", "1", "--level", "seen"), 2, ("'seen' is not one of",)),

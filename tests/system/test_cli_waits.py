@@ -185,6 +185,7 @@ def test_those_that_are_not_released_yet_are_named_too(shell: Shell, store: Stor
 
 
 def test_waiting_ends_with_the_signal_or_with_its_time(shell: Shell, store: Store) -> None:
+    assert "built did not come within 1 s" in shell("wait", "built", "--timeout", "1s", status=4)
     refusal = shell("wait", "built", "--timeout", 0.3, status=4)
     assert "built did not come within 0.3 s" in refusal
     assert "Try: supervision waits --signal built" in refusal
