@@ -3,6 +3,8 @@
 When kombu's own behaves as ours, upstream no longer needs `supervision.engine.unacked`: delete it.
 """
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -14,7 +16,7 @@ import redis
 from celery_processes import Worker, ended, lines, publish, until
 from cut_line import CutLine, cut_line
 from hardened_app import hardened
-from kombu import Connection, Consumer, Producer, Queue
+from kombu import Connection, Consumer, Exchange, Producer, Queue
 from kombu.transport import redis as upstream
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import OutOfMemoryError
@@ -30,14 +32,16 @@ OPTIONS = {"socket_timeout": 1, "visibility_timeout": 3600, "unacked_restore_thr
 class Way:
     """One consumer with room for one message, by a line that can be cut."""
 
-    def __init__(self, kind: type[upstream.Transport], line: CutLine, url: str, name: str) -> None:
-        self.line, self.url, self.kind, self.queue = line, url, kind, Queue(name)
+    def __init__(self, kind: type[upstream.Transport], line: CutLine, url: str, queue: Queue, **options: float) -> None:
+        self.line, self.url, self.kind, self.queue = line, url, kind, queue
+        self.options = {**OPTIONS, **options}
+        self.direct = url
         self.got: list[Any] = []
         self.opened: list[Connection] = []
         self.open()
 
     def open(self) -> None:
-        self.connection = Connection(self.url, transport=self.kind, transport_options=OPTIONS)
+        self.connection = Connection(self.url, transport=self.kind, transport_options=self.options)
         self.opened.append(self.connection)
         self.channel: Any = self.connection.channel()
         consumer = Consumer(self.channel, [self.queue], callbacks=[lambda _, message: self.got.append(message)])
@@ -47,7 +51,8 @@ class Way:
     def send(self, *bodies: str) -> None:
         producer = Producer(self.channel)
         for body in bodies:
-            producer.publish(body, routing_key=self.queue.name, declare=[self.queue])
+            where = {"exchange": self.queue.exchange, "routing_key": self.queue.routing_key}
+            producer.publish(body, **where, declare=[self.queue])
 
     def take(self) -> Any:
         """The next message."""
@@ -76,7 +81,9 @@ class Way:
 @pytest.fixture(params=[upstream.Transport, transport.Transport], ids=["kombu's", "ours"])
 def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
     with EmbeddedStore(tmp_path / "store") as server, cut_line(server.url) as (line, url):
-        found = Way(request.param, line, url, f"q.{uuid.uuid4().hex}")
+        name = f"q.{uuid.uuid4().hex}"
+        found = Way(request.param, line, url, Queue(name, Exchange("named", "direct"), routing_key=name))
+        found.direct = server.url
         try:
             yield found
         finally:
@@ -147,6 +154,56 @@ def test_what_is_in_no_journal_goes_back_once(way: Way) -> None:
             assert (client.llen(way.queue.name), client.hlen("unacked")) == (0, 0)
 
 
+def test_what_goes_back_is_not_taken_from_whoever_has_it_by_now(way: Way) -> None:
+    way.send("only")
+    message = way.take()
+    way.line.cut()
+    with pytest.raises(NotConnected):
+        message.requeue()
+    other = Way(way.kind, way.line, way.direct, way.queue, visibility_timeout=0.1)
+    way.opened.append(other.connection)
+    its = other.take()  # it was abandoned, as far as anybody could see
+    other.channel.qos.__dict__["visibility_timeout"] = 3600
+    way.line.mend()
+    if ours(way):
+        way.consume_until(lambda: not way.channel.qos.owed, "nothing is owed")
+    assert journal(way) == {its.delivery_tag}
+    assert way.got == []
+
+
+def test_a_broker_that_is_full_hears_acknowledgements_and_takes_back_what_it_can_later(way: Way) -> None:
+    way.channel.qos.prefetch_count = 2
+    way.send("done", "back")
+    done, back = way.take(), way.take()
+    with closing(redis.Redis.from_url(way.url)) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(OutOfMemoryError):
+                back.requeue()
+            done.ack()
+            assert journal(way) == {back.delivery_tag}
+        finally:
+            client.config_set("maxmemory", 0)
+    if ours(way):
+        assert way.take().payload == "back"
+
+
+def test_a_closed_channel_says_nothing_of_what_goes_back(way: Way) -> None:
+    way.send("first")
+    first, old = way.take(), way.channel
+    way.connection.collect()
+    way.open()
+    way.take().ack()  # it came again
+    way.send("back")
+    back = way.take()
+    way.without_the_broker(back.requeue, how="cut")
+    assert old.connection is None
+    first.ack()
+    assert journal(way) == {back.delivery_tag}
+    if ours(way):
+        assert way.take().payload == "back"
+
+
 def test_a_channel_that_is_closed_says_it_at_last(way: Way) -> None:
     way.send("only")
     message = way.take()
@@ -186,3 +243,44 @@ def test_a_worker_whose_acknowledgement_was_not_heard_goes_on(tmp_path: Path) ->
         with closing(redis.Redis.from_url(server.url)) as client:
             until(lambda: client.hlen("supervision.unacked") == 0, "all are acknowledged")
         assert [len(lines(tmp_path, name)) for name in ("before", "after")] == [2, 1]
+
+
+def test_a_broker_that_does_not_answer_is_asked_once_when_all_channels_are_closed(
+    way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    way.send("only")
+    message = way.take()
+    others = [way.connection.channel() for _ in range(3)]
+    assert all(channel.qos for channel in others)
+    way.line.cut()
+    with pytest.raises(NotConnected):
+        message.ack()
+    for channel in (*others, way.channel):
+        with suppress(NotConnected):  # kombu's own goodbye
+            channel.close()
+    said = [record for record in caplog.records if "has not heard" in record.message]
+    assert len(said) == ours(way)
+    way.line.mend()
+
+
+def test_a_channel_that_is_closed_already_counts_nothing(way: Way) -> None:
+    channel: Any = way.connection.channel()
+    way.connection.collect()
+    assert channel.connection is None
+    assert channel.qos.can_consume()
+
+
+FORKED = """
+import os
+from supervision.engine import unacked
+unacked._debts["broker",] = unacked.Owed(acknowledged={"tag"})
+child = os.fork()
+if not child:
+    os._exit(len(unacked._debts))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert len(unacked._debts) == 1
+"""
+
+
+def test_a_child_owes_nothing_of_what_its_parent_does() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
