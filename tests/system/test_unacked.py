@@ -224,11 +224,12 @@ def test_another_connection_of_the_same_process_says_it(way: Way) -> None:
         way.consume_until(lambda: journal(way) == {second.delivery_tag}, "the broker has heard of the first")
 
 
-def test_a_worker_whose_acknowledgement_was_not_heard_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "threads", pytest.param("solo", marks=pytest.mark.chaos)])
+def test_a_worker_whose_acknowledgement_was_not_heard_goes_on(tmp_path: Path, pool: str) -> None:
     with ExitStack() as cleanup:
         server = cleanup.enter_context(EmbeddedStore(tmp_path / "store"))
         line, url = cleanup.enter_context(cut_line(server.url))
-        worker = Worker(tmp_path, url, "probe.unheard", slots=1)
+        worker = Worker(tmp_path, url, "probe.unheard", slots=1, pool=pool)
         cleanup.enter_context(ended(worker))
         app = cleanup.enter_context(closing(hardened(server.url)))
         worker.await_ready()
