@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from benchmarks.plants.member import GO, LAST, SUPERSEDED, noted, signal_of
+from benchmarks.plants.member import GO, LAST, SUPERSEDED, done, noted, signal_of
 from benchmarks.stage import ROOT, Stage, until
 from supervision.client import Client
 from supervision.engine.canvas import wait_for
@@ -84,7 +84,7 @@ class Member:
     @property
     def round(self) -> int:
         """The last one that it has done."""
-        return sum(words[0] == "got" for words in noted(self.folder, self.name))
+        return len(done(self.folder, self.name))
 
     def begin(self) -> None:
         """Start another one under the name."""

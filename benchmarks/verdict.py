@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.herd import WITHIN_S, Herd
-from benchmarks.plants.member import noted
+from benchmarks.plants.member import done
 from benchmarks.stage import Stage, until
 from supervision.coordination.waits import Node, Terms
 from supervision.errors import Superseded
@@ -122,7 +122,7 @@ def badly_noted(herd: Herd) -> list[str]:
     names = [member.name for member in herd.members]
     rounds = max(member.round for member in herd.members)
     wanted = {name: [[str(i), names[j - 1], str(i)] for i in range(1, rounds + 1)] for j, name in enumerate(names)}
-    got = {name: [words[1:] for words in noted(herd.folder, name) if words[0] == "got"] for name in names}
+    got = {name: done(herd.folder, name) for name in names}
     return [f"{name}: got {got[name]}" for name in names if got[name] != wanted[name]]
 
 

@@ -40,6 +40,21 @@ def noted(folder: Path, name: str) -> list[list[str]]:
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
+def done(folder: Path, name: str) -> list[list[str]]:
+    """The rounds done under ``name``, each as its number and what was got.
+
+    Not what a zombie notes when it goes on: one that was stopped between its word to the store, which counted, and its
+    note here does not know that another one has done that round again.
+    """
+    found, last = [], ""
+    for words in noted(folder, name):
+        if words[0] == "began":
+            last = words[1]
+        elif words[0] == "got" and words[-1] == last:
+            found.append(words[1:-1])
+    return found
+
+
 def main(url: str, name: str, neighbour: str, folder: Path, pace: float) -> int:
     """Take part until the last round; answers the exit status."""
     with Client(url) as client:
@@ -47,7 +62,7 @@ def main(url: str, name: str, neighbour: str, folder: Path, pace: float) -> int:
         note(folder, name, f"began {os.getpid()} {coordinator.incarnation}")
         try:
             coordinator.wait(GO, timeout=TIMEOUT_S)
-            for number in itertools.count(1 + sum(words[0] == "got" for words in noted(folder, name))):
+            for number in itertools.count(1 + len(done(folder, name))):
                 if number > _last(folder):
                     break
                 threading.Event().wait(pace)
@@ -68,7 +83,7 @@ def _round(client: Client, coordinator: Coordinator, neighbour: str, folder: Pat
         got = insisting(lambda: coordinator.wait(signal, timeout=TIMEOUT_S, expects=neighbour))
     except CoordinatorDied:  # somebody will come under its name
         got = insisting(lambda: coordinator.wait(signal, timeout=TIMEOUT_S))
-    note(folder, name, f"got {number} {got[0]} {got[1]}")
+    note(folder, name, f"got {number} {got[0]} {got[1]} {os.getpid()}")
 
 
 def insisting(call: Callable[[], _T]) -> _T:
