@@ -132,13 +132,14 @@ class QoS(upstream.QoS):
                 _log.warning("the broker refuses to hear what became of a message, trying again: %s", error)
 
     def _unsaid(self) -> Iterator[Callable[[], None]]:
-        if self.owed.acknowledged:
-            yield self._acknowledge
+        yield self._acknowledge
         yield from (partial(self._write_down, tag) for tag in self.owed.taken.copy())
         yield from (partial(self._put_back, tag) for tag in self.owed.returned.copy())
 
     def _acknowledge(self) -> None:
         tags = tuple(self.owed.acknowledged.copy())  # in one step: other threads change it
+        if not tags:  # another one has said it meanwhile
+            return
         with self.pipe_or_acquire() as pipe:
             pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
         self.owed.acknowledged.difference_update(tags)

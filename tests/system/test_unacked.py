@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,26 @@ assert len(unacked._debts) == 1
 
 def test_a_child_owes_nothing_of_what_its_parent_does() -> None:
     subprocess.run([sys.executable, "-c", FORKED], check=True)
+
+
+class Overtaken(set[str]):
+    """Acknowledgements, each of which another thread says as soon as it is owed."""
+
+    def __init__(self, say: Callable[[], object]) -> None:
+        super().__init__()
+        self.say = say
+
+    def add(self, tag: str) -> None:
+        super().add(tag)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(self.say).result()
+
+
+@pytest.mark.parametrize("way", [transport.Transport], ids=["ours"], indirect=True)
+def test_an_acknowledgement_that_another_thread_has_said_meanwhile_is_said(way: Way) -> None:
+    way.send("only")
+    message = way.take()
+    qos = way.channel.qos
+    qos.owed.acknowledged = Overtaken(qos.settle)
+    message.ack()
+    assert journal(way) == set()
