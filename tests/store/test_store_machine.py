@@ -1,7 +1,8 @@
 """Anything in any order: tickers, collectors, workers, sweeps and people, some slow, some twice, some with old news.
 
 Hypothesis chooses the order; after every step what must always hold is looked up in the store. Time is the server's;
-that a time has come is simulated by moving it into the past. `HYPOTHESIS_PROFILE=ci` makes a longer search.
+that a time has come is simulated by moving it into the past. What the tests search is the same each time, but for the
+milliseconds that pass; `HYPOTHESIS_PROFILE=ci` makes a longer search that is another one each time.
 
 What is supervised: ``site``, and ``site/plant`` below it, with two lamps and as many more as its document wants. The
 steps of a process come one by one, so each of them may be the last one: what a ticker, an actor or a looker still has
@@ -20,7 +21,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -308,7 +309,9 @@ class StoreMachine(RuleBasedStateMachine):
         for path in (SITE, PLANT):
             dirty, clean = self.versions(path)
             assert dirty == clean or path in waiting, f"{path} is never woken again: {control(self.store, path)}"
-            self.may_have_lost[path] = False
+            # With nothing to settle it sends nothing, and who was lost stays lost: the change after it waits for the
+            # next sweep or slot. See test_wakes.py for that.
+            self.may_have_lost[path] &= dirty == clean
 
     @rule(what=st.sampled_from(("a clock set back", "scripts flushed")))
     def trouble(self, what: str) -> None:
@@ -892,9 +895,14 @@ def nothing_seen_yet() -> None:
     StoreMachine.steps, StoreMachine.seen_to_happen = 0, Counter()
 
 
-def searched(server: EmbeddedStore, how: settings) -> None:
+def searched(server: EmbeddedStore, how: settings, number: int | None = None) -> None:
+    """One search: that ``number`` of them, or whichever ``how`` says."""
+
+    def machine() -> StoreMachine:
+        return StoreMachine()
+
     StoreMachine.url = server.url
-    run_state_machine_as_test(StoreMachine, settings=how)
+    run_state_machine_as_test(machine if number is None else seed(number)(machine), settings=how)
     found = [f"{times:7} {what}" for what, times in sorted(StoreMachine.seen_to_happen.items())]
     sys.stdout.write("\n".join((f"\n{StoreMachine.steps} steps", *found, "")))
 
@@ -928,14 +936,15 @@ NEVER_TO_BE_MISSED = (
 """What a long search has to come across: one that does not says nothing about it, and goes on."""
 
 MOST_SEARCHES = 4
-"""In one of them something rare may not happen, by chance; one takes two to three minutes."""
+"""In one of them something rare may not happen; one takes two to three minutes."""
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_ten_thousand_steps_break_nothing_and_miss_nothing(valkey_server: EmbeddedStore) -> None:
-    for _ in range(MOST_SEARCHES):
-        searched(valkey_server, LONG_SEARCH)
+    for number in range(MOST_SEARCHES):
+        # The same ones each time: what fails once in a hundred is not to be met by whoever has changed something else.
+        searched(valkey_server, LONG_SEARCH, number)
         assert StoreMachine.steps >= PLENTY
         missed = [what for what in NEVER_TO_BE_MISSED if not StoreMachine.seen_to_happen[what]]
         if not missed:

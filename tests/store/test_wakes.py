@@ -189,6 +189,24 @@ def test_a_wake_that_got_lost_is_sent_again(store: Store) -> None:
     claimed(store, plant(), "dirty")
 
 
+def test_a_change_after_a_lost_wake_that_had_become_superfluous_waits_for_one_sweep(store: Store) -> None:
+    """A tick has settled, in those 50 ms, what it was for; only the mark that it is on its way is left of it."""
+    supervisor = plant(interval=60, stale_after=90)
+    ticked(store, supervisor)
+    set_control(store, woken=now(store), waking=0)
+    assert len(change(store)) == 1
+    set_control(store, woken=now(store) + APART_MS)
+    assert ticked(store, supervisor).outcome == "done"
+    assert rewoken(store) == []
+    moved(store, PATIENCE_MS)
+    assert rewoken(store) == [], "nothing is to be settled"
+    assert change(store) == (), "taken for the reason of the one that was lost"
+    assert rewoken(store) == ["plant"]
+    settled(store, supervisor, claimed(store, supervisor, "dirty"))
+    set_control(store, woken=now(store) - APART_MS)
+    assert [each.delay_ms for each in change(store)] == [0], "and the mark is gone"
+
+
 def test_a_change_that_came_while_a_tick_died_is_not_lost(store: Store) -> None:
     claimed(store, plant())
     assert change(store) == ()
