@@ -20,6 +20,7 @@ from dataclasses import replace
 from benchmarks import goals, stale
 from benchmarks.crowd import Unsent
 from benchmarks.figures import Figure, Goal, expect, per_second, timed
+from benchmarks.noted import Noted
 from benchmarks.plants.bare import STAMPS, stamp
 from benchmarks.probe import Probe
 from benchmarks.stage import Stage, until
@@ -37,9 +38,6 @@ TASKS, QUICK_TASKS = 50, 5
 OF_COORDINATION = ("deadlines", "undelivered", "gathers", "liveness", "mail", "cleared")
 ROUNDS = 100
 """Of all sweeps, those that find nothing included."""
-
-SEEN_US = 100
-"""Microseconds from which on the server notes a script."""
 
 MAIL = '{"options":{}}'
 PLANT, QUEUE = "benchmarks.plants.bare", "supervision.waits"
@@ -94,19 +92,15 @@ def _swept(stage: Stage, late: int, how: str) -> tuple[Figure, Figure]:
     """All sweeps, after so many deadlines have passed: each PING meanwhile, and the longest script."""
     runtime, heard = Runtime(stage.store, Unsent(), {}), stage.store.heard.by
     stage.store.heard.by = None  # a log line for each would be most of the time
-    stage.ask().config_set("slowlog-log-slower-than", SEEN_US)
-    stage.ask().config_set("slowlog-max-len", 100_000)
     stale.late(stage.store, late)
-    stage.ask().slowlog_reset()
-    with Probe(stage) as probe:
+    with Noted(stage) as noted, Probe(stage) as probe:
         for _ in range(ROUNDS):
             for name in OF_COORDINATION:
                 SWEEPS[name](runtime)
     stage.store.heard.by = heard
-    noted = [each["duration"] for each in stage.ask().slowlog_get(100_000) if each["command"].startswith(b"EVALSHA")]
     return (
         Figure(f"blocked, PING while all sweeps run, {how}", "ms", probe.took),
-        Figure(f"blocked, longest script of all sweeps, {how}", "ms", [max(noted, default=SEEN_US) / 1000]),
+        Figure(f"blocked, longest script of all sweeps, {how}", "ms", [noted.longest_ms]),
     )
 
 

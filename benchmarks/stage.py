@@ -100,6 +100,8 @@ class Stage:
     """A store, and whatever Celery processes a benchmark starts on it; all of it goes with the ``with`` block.
 
     ``imports`` are the modules that declare what the processes supervise, ``environment`` what else they are told.
+    The store does not rewrite its append-only file by itself: while it does, scripts take several times as long, and
+    when it does would be chance. `sweeps` measures that.
     """
 
     def __init__(self, *imports: str, **environment: str) -> None:
@@ -112,6 +114,7 @@ class Stage:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         self.server = self._stack.enter_context(EmbeddedStore(self.folder / "store"))
         self.store = self._stack.enter_context(closing(Store(self.server.url)))
+        self.ask().config_set("auto-aof-rewrite-percentage", 0)
         self._stack.callback(os.environ.pop, FOLDER, None)
         os.environ[FOLDER] = str(self.folder)
         return self

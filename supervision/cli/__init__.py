@@ -55,7 +55,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SupervisionError as error:
-            raise self._located(refused(error), ctx) from error
+            raise self._located(refused(error, f"supervision {ctx.invoked_subcommand}"), ctx) from error
         except Refusal as refusal:
             raise self._located(refusal, ctx) from refusal.__cause__
 

@@ -27,8 +27,8 @@ _STATUS: tuple[tuple[type[SupervisionError], int, str], ...] = (
     (StoreUnavailable, UNREACHABLE, "supervision doctor"),
     (Conflict, CONDITION_FAILED, "supervision tree"),
     (InvalidDeclaration, USAGE, "supervision config"),
-    (InvalidWait, USAGE, "supervision waits"),
-    (InvalidDocument, USAGE, "supervision waits"),
+    (InvalidWait, USAGE, "{command} --help"),
+    (InvalidDocument, USAGE, "{command} --help"),
     (SupervisionError, CONDITION_FAILED, "supervision doctor"),
 )
 
@@ -46,10 +46,10 @@ class Refusal(click.ClickException):
         click.echo(f"Error: {self.format_message()}\nTry: {self.next_command}", file=file, err=file is None)
 
 
-def refused(error: SupervisionError) -> Refusal:
-    """``error`` as the end of a command."""
+def refused(error: SupervisionError, command: str) -> Refusal:
+    """``error`` as the end of ``command``."""
     _, status, next_command = next(row for row in _STATUS if isinstance(error, row[0]))
-    return Refusal(str(error), status, _unhidden(next_command, str(error)))
+    return Refusal(str(error), status, _unhidden(next_command.format(command=command), str(error)))
 
 
 def _unhidden(next_command: str, message: str) -> str:

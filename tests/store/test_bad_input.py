@@ -245,13 +245,17 @@ def test_a_program_that_asks_for_what_cannot_be_blocks_nowhere(client: Client, w
 
 
 COMMANDS: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
-    (("signal", "a*", "1"), 2, ("'a*'", A_NAME, "Try: ")),
+    (("signal", "a*", "1"), 2, ("'a*'", A_NAME, "Try: supervision signal --help")),
     (("signal", "x" * 201, "1"), 2, ("of 201 characters", A_NAME)),
     (("signal", "a\x1b[31m", "1"), 2, ("'a\\x1b[31m'", A_NAME)),
     (("signal", "new", "{broken"), 2, ("'{broken' is not JSON", "Try: supervision signal new")),
     (("signal", "new", "ready"), 2, ("'ready' is not JSON", "Try: supervision signal new '\"ready\"'")),
     (("signal", "new", "NaN"), 2, ("'NaN' is not JSON",)),
-    (("signal", "new", f'"{"x" * 100_000}' + "x" * 163_000 + '"'), 2, ("263,002 bytes", "262,144 are allowed")),
+    (
+        ("signal", "new", f'"{"x" * 100_000}' + "x" * 163_000 + '"'),
+        2,
+        ("263,002 bytes", "262,144 are allowed", "Try: supervision signal --help"),
+    ),
     (("signal", "new", "1", "--ttl", "0"), 2, ("ttl=0", "needs seconds above 0")),
     (
         ("signal", "new", "1", "--ttl", "soon"),
@@ -273,7 +277,7 @@ COMMANDS: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
     ),
     (("receipts", "a*"), 2, ("'a*'", A_NAME)),
     (("wait", "a*"), 2, ("'a*'", A_NAME)),
-    (("wait", "never", "--timeout", "-1"), 2, ("-1",)),
+    (("wait", "never", "--timeout", "-1"), 2, ("-1", "Try: supervision wait --help")),
     (("waits", "--signal", "a*"), 2, ("'a*'", A_NAME)),
     (("waits", "--owner", "a*"), 2, ("'a*'", A_NAME)),
     (("explain", "none"), 3, ("no wait 'none'", "Try: supervision waits")),
