@@ -70,7 +70,10 @@ class Mailboxes:
     ) -> tuple[Entry, ...]:
         """Set a bound or a handler (JSON, "-" for none), whatever is said of them; answers what is to be sent."""
         arguments = [mailbox, bound or "", handler, at_once, timeout_ms]
-        return entries([self._scripts.run("arrange", self._first, arguments)])
+        entry, *news = self._scripts.run("arrange", self._first, arguments)
+        if news:
+            self._heard.tell(Happened("mailbox", mailbox, *(word.decode() for word in news)))
+        return entries([entry])
 
     def take(self, mailbox: str, claimer: str, most: int, lease_ms: int) -> Batch | None:
         """The next messages for a process, None while there are none or others are being handled.

@@ -47,8 +47,9 @@ def _of_signal(happened: Happened) -> Line:
 
 
 def _of_mailbox(happened: Happened) -> Line:
-    fields = {"mailbox": happened.subject, "id": happened.on, "reason": happened.reason, **_given(by=happened.actor)}
-    return Line("warning" if happened.after in _ALARMING else "info", f"mail_{happened.after}", fields)
+    more = _given(id=happened.on, reason=happened.reason, by=happened.actor)
+    level = "warning" if happened.after in _ALARMING else "info"
+    return Line(level, f"mail_{_HANDLER.get(happened.after, happened.after)}", {"mailbox": happened.subject, **more})
 
 
 def _of_coordinator(happened: Happened) -> Line:
@@ -62,6 +63,8 @@ def _of_coordinator(happened: Happened) -> Line:
         fields["expected"] = happened.expected
     return Line("error" if happened.expected else level, event, fields)
 
+
+_HANDLER: Final[Mapping[str, str]] = {"handler": "handler_set", "no handler": "handler_removed"}
 
 _COORDINATOR: Final[Mapping[str, tuple[str, str]]] = {
     "registered": ("info", "coordinator_registered"),

@@ -207,6 +207,14 @@ LINES = [
         Line("info", "mail_discarded", {"mailbox": "box", "id": "m-1", "reason": "why", "by": "ann"}),
     ),
     (
+        Happened("mailbox", "box", "", "handler", "app.take, 2 at once"),
+        Line("info", "mail_handler_set", {"mailbox": "box", "reason": "app.take, 2 at once"}),
+    ),
+    (
+        Happened("mailbox", "box", "handler", "no handler", "it is over"),
+        Line("info", "mail_handler_removed", {"mailbox": "box", "reason": "it is over"}),
+    ),
+    (
         Happened("signal", "s", "", "sent", "1", "ann"),
         Line("info", "signal_sent", {"signal": "s", "id": "1", "sender": "ann"}),
     ),

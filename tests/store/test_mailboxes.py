@@ -558,13 +558,18 @@ def test_the_time_of_a_call_begins_with_it(box: Mailbox, store: Store, runtime: 
 
 
 def test_a_handler_is_news_once(box: Mailbox, store: Store) -> None:
+    heard: list[Happened] = []
+    store.heard.by = heard.extend
     for _ in range(3):
         box.handle(HANDLER, at_once=2)
-    box.handle(None)
+    for _ in range(3):
+        box.handle(None)
     assert past(store, "mailbox") == [
         (box.name, "", "handler"),
         (box.name, "handler", "no handler"),
     ]
+    assert [(each.subject, each.before, each.after) for each in heard] == past(store, "mailbox")
+    assert heard[0].reason.endswith(", 2 at once")
 
 
 def test_ids_are_remembered_for_a_day_and_an_empty_mailbox_as_long(
