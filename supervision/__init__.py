@@ -55,7 +55,7 @@ from supervision.monitor import degraded, healthy, monitor
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from supervision.ambient import coordinator, send
+    from supervision.ambient import coordinator, progress, send
     from supervision.client import Client
     from supervision.engine.canvas import all_of, any_of, k_of, wait_for
     from supervision.engine.gathering import gather
@@ -96,6 +96,7 @@ __all__ = [  # noqa: RUF022 # grouped by what they are for: the API read in 20 s
     "once",
     "send",
     "coordinator",
+    "progress",
     # For other Python programs; `supervision.aio` has the same for asyncio
     "Client",
     # Errors
@@ -135,5 +136,5 @@ _LAZY = {
     **dict.fromkeys(("wait_for", "all_of", "any_of", "k_of"), "supervision.engine.canvas"),
     "gather": "supervision.engine.gathering",
     "once": "supervision.engine.once",
-    **dict.fromkeys(("send", "coordinator"), "supervision.ambient"),
+    **dict.fromkeys(("send", "coordinator", "progress"), "supervision.ambient"),
 }

@@ -15,6 +15,7 @@ import inspect
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -34,6 +35,9 @@ deaths.install_in_workers(bury)
 _clients: dict[int, Client] = {}
 """The client of this process, by its id: connections and threads do not survive a fork."""
 
+_within: ContextVar[Coordinator | None] = ContextVar("coordinator", default=None)
+"""Whose task or block this thread is in, the innermost one."""
+
 
 def client() -> Client:
     """The client of this process, for what the current Celery app is configured with."""
@@ -45,8 +49,27 @@ def client() -> Client:
 
 
 def send(name: str, payload: Any = None, **options: Any) -> Receipt:
-    """As `Client.send`, through the current app; inside a coordinator's task it is the sender."""
+    """As `Client.send`, through the current app; inside a coordinator's task or block that one is the sender."""
+    if me := _within.get():
+        options.setdefault("sender", me.name)
     return client().send(name, payload, **options)
+
+
+def progress(doing: str | None = None) -> None:
+    """Say that the coordinator moves in whose task or block this is, and what it is ``doing``.
+
+    The next heartbeat tells it. One with a ``progress`` of so many seconds that has not said so for as long is declared
+    dead, though it beats.
+
+    Raises:
+        InvalidWait: nobody here is a coordinator, or ``doing`` is no line of text.
+    """
+    me = _within.get()
+    if me is None:
+        raise InvalidWait("progress(): no coordinator here; it belongs into a function, or a block, of `coordinator`")
+    if doing is not None:
+        me.doing(doing)
+    me.progress()
 
 
 class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decorator and context manager, as in contextlib
@@ -58,20 +81,23 @@ class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decora
 
     def __init__(self, name: str | Callable[..., str], **options: Any) -> None:
         self._name, self._options = name, options
-        self._entered: list[Coordinator] = []
+        self._entered: list[tuple[Coordinator, Coordinator | None]] = []
 
     def __enter__(self) -> Coordinator:
         if not isinstance(self._name, str):
             raise InvalidWait("coordinator(function): a name that depends on arguments works for @coordinator only")
         kind = "task" if current.in_task() else "process"
         made = client().coordinator(self._name, **{"kind": kind, **self._options})
-        self._entered.append(made)
+        self._entered.append((made, _within.get()))
+        _within.set(made)
         return made
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._entered.pop().__exit__(kind, error, trace)
+        made, before = self._entered.pop()
+        _within.set(before)
+        made.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """``function`` as a coordinator."""

@@ -34,7 +34,6 @@ from supervision.store.dead_letters import GivenUp
 from supervision.store.declarations import Declarations
 from supervision.store.health import Facts, Health
 from supervision.store.history import Past
-from supervision.store.keys import DEFAULT_NAMESPACE
 from supervision.store.open_waits import Part, WaitView
 from supervision.store.overview import Overview
 from supervision.store.places import Place, place
@@ -83,8 +82,9 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
     """Supervisors, children, actions, events, signals, waits, coordinators and mailboxes of one ``namespace``.
 
     Args:
-        url: the store; by default ``SUPERVISION_STORE_URL``, or else a server on this machine.
-        namespace: the first part of every key, as the workers have it.
+        url: the store; by default ``SUPERVISION_STORE_URL``, or else what ``app`` says, or a server on this machine.
+        namespace: the first part of every key, as the workers have it; by default ``SUPERVISION_NAMESPACE``, or else
+            what ``app`` says, or ``supervision``.
         broker: the broker of the workers; by default ``SUPERVISION_BROKER_URL``, or else the store.
         app: a Celery app to send through instead; see `from_app`.
 
@@ -96,15 +96,15 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
         self,
         url: str | None = None,
         *,
-        namespace: str = DEFAULT_NAMESPACE,
+        namespace: str | None = None,
         broker: str | None = None,
         app: Any = None,
     ) -> None:
-        self._url = url or settings.read({}).store_url
-        self._store = Store(self._url, namespace)
+        configured = settings.read(app.conf if app else {})
+        self._url = url or configured.store_url
+        self._store = Store(self._url, configured.namespace if namespace is None else namespace)
         broker_url = broker or os.environ.get("SUPERVISION_BROKER_URL", self._url)
         self._reaching = Reaching(broker_url, app)
-        configured = settings.read(app.conf if app else {})
         self._coordination = Coordination(self._store, self._reaching, self._reaching.publish, configured.patience)
         self._mailing = Mailing(self._store.mailboxes, sending(self._reaching.publish, self._store.outbox))
         self._heartbeat = configured.heartbeat
@@ -118,8 +118,7 @@ class Client(Ordering, Following, Sweeping, Waiting, Mailed, Submitting):
     @classmethod
     def from_app(cls, app: Any) -> Self:
         """A client for what a Celery ``app`` is configured with; it sends through that app."""
-        configured = settings.read(app.conf)
-        return cls(configured.store_url, namespace=configured.namespace, app=app)
+        return cls(app=app)
 
     def now(self) -> int:
         """The store's clock."""

@@ -145,7 +145,7 @@ class Waiting:
         return self._store.waits.extend(wait_id, by_ms, why=line(reason, "reason"), by=line(by, "by"))
 
     def dead_letters(self) -> list[GivenUp]:
-        """What was given up, the oldest first: waits for a day, mail for seven."""
+        """What was given up, the oldest first; it is kept for seven days."""
         return self._store.dead_letters.all()
 
     def retry(self, letter_id: str, *, by: str, reason: str) -> None:

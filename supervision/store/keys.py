@@ -46,7 +46,8 @@ in a wait for several, from 1, or 0 for the whole wait:
     receipt:<name>          hash    wait -> how far the signal has got with it; goes with the signal
     signals                 zset    name by when clear may forget signal and receipt; send, whoever writes a receipt
     releasing               zset    signal of which some who wait are not released yet, by since when; send, release
-    wait:<id>               hash    one wait: what, mail or channel, state, how it ended; enter; goes a day after that
+    wait:<id>               hash    one wait: what, mail or channel, state, how it ended; enter; goes a day after that,
+                                    a dead letter after 7
     parts:<wait>            hash    index -> signature of each part of a gather that has not ended; stage, arrive; goes
                                     at its end, or an hour after it was staged for a gather that never began: nothing
                                     else would know of it

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
+from celery import Celery
 from lamps import (
     Lamp,
     Post,
@@ -447,3 +448,33 @@ else:
     raise AssertionError
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("said_by", ["environment", "app", "arguments"])
+def test_a_client_looks_where_the_workers_write(
+    said_by: str, server: EmbeddedStore, namespace: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment wins over the app, and what is given wins over both."""
+    app = Celery("elsewhere", set_as_current=False)
+    here, nowhere = (server.url, namespace), (f"redis://127.0.0.1:{next(free_ports())}/0", "nobodys")
+    url, name = here if said_by == "app" else nowhere
+    app.conf.update(supervision_store_url=url, supervision_namespace=name, broker_url="memory://")
+    if said_by != "app":
+        url, name = here if said_by == "environment" else nowhere
+        monkeypatch.setenv("SUPERVISION_STORE_URL", url)
+        monkeypatch.setenv("SUPERVISION_NAMESPACE", name)
+    given = {"url": server.url, "namespace": namespace} if said_by == "arguments" else {}
+    monkeypatch.setenv("SUPERVISION_BROKER_URL", "memory://")
+    with app, Client(app=app, **given) as client:
+        client.send("built", 1)
+    assert store.signals.payload("built") == 1
+
+
+def test_a_client_without_arguments_takes_the_namespace_from_the_environment(
+    server: EmbeddedStore, namespace: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERVISION_STORE_URL", server.url)
+    monkeypatch.setenv("SUPERVISION_NAMESPACE", namespace)
+    with Client() as client:
+        client.send("built", 1)
+    assert store.signals.payload("built") == 1

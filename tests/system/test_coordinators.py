@@ -160,6 +160,26 @@ def test_a_task_that_raises_has_failed_and_one_that_is_killed_is_known_at_once(
         wait_for(f"{name}/2/done", app=system.app, expects=f"{name}/2").apply_async().get(timeout=60)
 
 
+def test_a_task_that_says_that_it_moves_lives_and_is_dead_when_it_lives_and_does_not_move(
+    system: WaitingSystem, name: str
+) -> None:
+    task = system.task("move", name).apply_async()
+    steps = 100  # of 50 ms at least, so more than two of the 2 s in which it has to say so
+    until(lambda: int(_doing(system, name).rpartition(" ")[2] or 0) >= steps, system.story)
+    assert deaths(system, name) == []
+    expects = expecting(system, name)
+    (system.folder / f"{name}-halt").touch()
+    with pytest.raises(CoordinatorDied, match="it lives and made no progress in its time"):
+        expects.get(timeout=60)
+    assert len(deaths(system, name)) == 1
+    (system.folder / f"{name}-go").touch()
+    assert task.get(timeout=60) == name, "who sends within is the coordinator"
+
+
+def _doing(system: WaitingSystem, name: str) -> str:
+    return next((each.doing for each in system.client.coordinators() if each.id == name), "")
+
+
 def test_pool_processes_that_die_as_soon_as_their_worker_has_begun_are_missed(system: WaitingSystem, name: str) -> None:
     names = [f"{name}/{i}" for i in range(2)]  # as many as the worker has processes
     system.kept.kill()  # so that the next worker finds them, before it has looked at its pool for the first time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from celery import shared_task
 
-from supervision import Client, coordinator, once, send
+from supervision import Client, coordinator, once, progress, send
 
 FOLDER = Path(os.environ["PLANT_FOLDER"])
 
@@ -67,6 +67,19 @@ def build(name, how):
     while how == "hangs" and time.monotonic() < deadline and not (FOLDER / "go").exists():
         time.sleep(0.05)
     return name
+
+
+@shared_task(name="user.move", ignore_result=False, acks_late=True)
+@coordinator(lambda name: name, progress=2)
+def move(name):
+    """Moves until it is told to halt, and then lives on without, until it is told to go."""
+    steps = 0
+    while not (FOLDER / f"{name}-go").exists():
+        if not (FOLDER / f"{name}-halt").exists():
+            steps += 1
+            progress(f"step {steps}")
+        time.sleep(0.05)
+    return send(f"{name}/moved", steps).sender
 
 
 @shared_task(name="user.stand_in", ignore_result=False, acks_late=True)

@@ -3,7 +3,8 @@
 -- What a server refuses for a reason of its own, whatever the record is like: that is for whoever runs the script.
 local REFUSALS = {'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS'}
 
--- How each kind of record is taken out of what would find it again and again; it is kept for a day, for people to look at.
+-- How each kind of record is taken out of what would find it again and again; it is kept for people to look
+-- at: a wait as long as any dead letter, 7 days, a coordinator for one.
 local set_aside = {}
 
 function set_aside.wait(id, why)
