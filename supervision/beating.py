@@ -10,15 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from supervision.errors import StoreUnavailable
+from supervision.saying import log as _log
 from supervision.store.coordinators import LOST, Beat, Coordinators
 
 RETRY_S: Final = 0.5
 """Seconds until the next try when the store did not answer."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Heart:

@@ -11,8 +11,6 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import structlog
-
 from supervision import telling
 from supervision.continuing import Continuing, in_turns
 from supervision.coordination.liveness import Patience
@@ -26,6 +24,7 @@ from supervision.coordination.waits import INSTEAD
 from supervision.documents import told
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable
 from supervision.model import shown
+from supervision.saying import log as _log
 from supervision.store.outbox import KINDS, Entry
 from supervision.store.store import Store
 from supervision.store.waits import Claimed
@@ -53,8 +52,6 @@ _CLEARED = ("waits", "signals", "coordinators")
 
 REDELIVERED_PER_SLICE = 100
 """Ends that one script hands out to be sent again: 1 to 2 ms of the store."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Coordination:

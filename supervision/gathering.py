@@ -10,16 +10,13 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-import structlog
-
 from supervision.coordinating import MOST_PER_RUN, Coordination
 from supervision.coordination.gathers import Arrival
 from supervision.errors import StoreUnavailable
+from supervision.saying import log as _log
 from supervision.store.gathers import Slice
 from supervision.store.outbox import Entry
 from supervision.store.store import Store
-
-_log = structlog.get_logger("supervision")
 
 
 class Parts(Protocol):

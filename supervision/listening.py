@@ -9,9 +9,8 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import Final
 
-import structlog
-
 from supervision.errors import StoreUnavailable
+from supervision.saying import log as _log
 from supervision.store.notices import Notices
 from supervision.store.waits import Claimed, Waits
 
@@ -20,8 +19,6 @@ SILENCE_S: Final = 1.0
 
 RECONNECT_S: Final = 0.2
 """Seconds between two attempts to reach a store that is away."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Listener:

@@ -12,7 +12,7 @@ import sys
 import threading
 from contextlib import suppress
 
-import structlog
+from supervision.saying import log as _log
 
 START_UP_S = 10.0
 """Seconds beyond the look itself: to start Python and import the declarations, on a machine that is busy."""
@@ -20,7 +20,6 @@ START_UP_S = 10.0
 MOST = 8
 """Such processes under way per process that starts them; what is asked beyond that is not done, and told."""
 
-_log = structlog.get_logger("supervision")
 _places = threading.BoundedSemaphore(MOST)
 
 

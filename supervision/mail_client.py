@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import structlog
-
 from supervision.coordination.mailboxes import (
     HANDLER_TIMEOUT_S,
     LEASE_S,
@@ -35,12 +33,11 @@ from supervision.errors import InvalidWait, StoreUnavailable
 from supervision.mailing import Mailing, valid_mailbox
 from supervision.model import shown
 from supervision.order_terms import line
+from supervision.saying import log as _log
 from supervision.store.outbox import Entry, Outbox
 
 TAKE_POLL_S: Final = 0.1
 """Seconds between two looks into an empty mailbox by somebody who waits for a message."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Mailbox:

@@ -4,8 +4,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import structlog
-
 from supervision.coordination.mailboxes import (
     HANDLER_TIMEOUT_S,
     MOST_AT_ONCE,
@@ -15,6 +13,7 @@ from supervision.coordination.mailboxes import (
     valid_number,
 )
 from supervision.coordination.signals import encoded_payload, valid_signal
+from supervision.saying import log as _log
 from supervision.store.mailboxes import Mailboxes
 from supervision.store.outbox import Entry
 
@@ -25,8 +24,6 @@ MOST_SLICES = 20
 
 MOST_SLICES_CLEARED = 200
 """Twice as many ids as one mailbox remembers."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Mailing:

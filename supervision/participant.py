@@ -18,8 +18,6 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
-import structlog
-
 from supervision.beating import Heart
 from supervision.coordinating import Coordination
 from supervision.coordination.waits import DEFAULT_TIMEOUT_S, OnDeath, Terms, brief, described, node_of, valid_terms
@@ -27,14 +25,13 @@ from supervision.errors import InvalidWait, Lost, StoreUnavailable, Superseded, 
 from supervision.listening import Listener, driven
 from supervision.presence import Presence
 from supervision.repeating import AWAY_S, TOLD_S, patiently
+from supervision.saying import log as _log
 from supervision.store.claims import Claimed, answer
 from supervision.store.coordinators import LOST
 from supervision.store.happened import Happened
 
 LONGEST_SLEEP_S: Final = 60.0
 """Seconds after which a waiting thread looks for itself, whatever it has heard."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Coordinator:

@@ -7,8 +7,7 @@ Celery. What cannot be sent is no error: the store holds it, and the workers' sw
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from supervision.saying import log as _log
 from supervision.store.outbox import Entry
 from supervision.store.waits import Claimed
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 DEFAULT_QUEUE = "celery"
 """Where Celery sends what nobody has said a queue for."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Reaching:

@@ -6,7 +6,6 @@ Each keeps nothing between two calls, and may be killed at any line: the next ti
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
-import structlog
 
 from supervision import aggregate, limiting, looking, telling
 from supervision.acting import Acting
@@ -22,6 +21,7 @@ from supervision.gathering import NO_PARTS, Gathering, Parts
 from supervision.looking import Looker
 from supervision.mailing import Mailing
 from supervision.notifying import NO_HOOKS, Notifying, Wanted
+from supervision.saying import log as _log
 from supervision.store.actions import PROBE_LEASE_MS, Record
 from supervision.store.observations import Look, Sight
 from supervision.store.outbox import UNPUBLISHED_MS, Entry, Publisher
@@ -33,8 +33,6 @@ from supervision.view import Claim, Mode, View
 
 REDELIVERY = Backoff(base=LOOK_AGAIN_MS / 1000, cap=300.0, jitter=0.0)
 """An action nobody starts is sent again after 5, 10, 20 … s, every 5 min at last: a deploy is no reason to give up."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Runtime:

@@ -10,7 +10,6 @@ from contextlib import closing
 from importlib import import_module
 from typing import TypeVar
 
-import structlog
 from celery import Celery, current_app
 
 from supervision import settings, telling
@@ -22,6 +21,7 @@ from supervision.engine.resuming import Resumer
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.mailing import Mailing
 from supervision.runtime import Runtime
+from supervision.saying import log as _log
 from supervision.store.gathers import Gathers
 from supervision.store.meters import count_per_child
 from supervision.store.store import Store
@@ -29,7 +29,6 @@ from supervision.store.waits import Waits
 from supervision.supervisor import Supervisor
 
 _T = TypeVar("_T")
-_log = structlog.get_logger("supervision")
 _runtimes: dict[int, Runtime] = {}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from supervision.cli import warning
 from supervision.cli.address import sought, store_options
 from supervision.cli.exits import UNREACHABLE, Refusal, refused
 from supervision.errors import SupervisionError
@@ -78,6 +79,7 @@ def cli(**_preload: object) -> None:  # Celery hands in whatever options an app 
 
     Exit status: 0 done, 1 the condition failed, 2 usage, 3 not found, 4 timed out, 69 store unreachable.
     """
+    warning.to_stderr()
 
 
 def main() -> None:

@@ -44,10 +44,12 @@ def command(ctx: click.Context, port: int, address: str) -> None:
 
     It counts nothing itself: any number of exporters show the same, and a restart loses nothing.
     """
+    from supervision.telemetry import logs  # noqa: PLC0415 # loads structlog, which half of the commands do not need
     from supervision.telemetry.exporter import application, export  # noqa: PLC0415 # loads redis and an HTTP server
 
     client(ctx)  # refuses an address that is none; nothing is asked of the store, which may come later
     found, conf = store_address(ctx), configuration(ctx)
+    logs.to_stderr(found.configured.log_format)
     app = application(
         found.url,
         found.namespace,

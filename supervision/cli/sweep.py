@@ -1,6 +1,5 @@
 """``supervision sweep``: have a clean-up run now, or run it here, or see what it would do."""
 
-import logging
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -74,10 +73,7 @@ def _run_here(ctx: click.Context, name: str) -> int | None:
     from supervision.telemetry import logs  # noqa: PLC0415 # loads structlog, which half of the commands do not need
 
     configured = address(ctx).configured
-    handler = logging.StreamHandler()
-    handler.setFormatter(logs.formatter(configured.log_format))
-    logging.getLogger(logs.OURS).handlers[:] = [handler]
-    logs.configure()
+    logs.to_stderr(configured.log_format)
     return client(ctx).sweep_here(name, patience=configured.patience)
 
 

@@ -6,13 +6,11 @@ Events are decoration: sent whether or not the worker sends events of its own, l
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from celery import states
 
 from supervision.errors import ActionFailed
+from supervision.saying import log as _log
 from supervision.store.actions import Record
-
-_log = structlog.get_logger("supervision")
 
 _EVENTS = {
     "running": "task-started",

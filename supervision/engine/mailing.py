@@ -15,7 +15,6 @@ How it works:
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from celery import Celery, Signature, Task, current_app, signals
 from celery.exceptions import Ignore
 
@@ -23,6 +22,7 @@ from supervision.documents import told
 from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.errors import StoreUnavailable
 from supervision.mailing import Mailing
+from supervision.saying import log as _log
 from supervision.store.mailboxes import Batch
 
 HANDLED = "supervision.mail_handled"
@@ -31,8 +31,6 @@ FAILED = "supervision.mail_failed"
 _EXCEPTION = 1
 _NEW_STYLE = 5
 """Arguments of ours when Celery calls an errback with request, exception and traceback before them."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Handling(Task):  # type: ignore[type-arg] # celery-types makes it generic, Celery does not

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar, overload
 
-import structlog
 from celery import current_task, states
 from celery.exceptions import Ignore
 from celery.signals import task_postrun
@@ -35,6 +34,7 @@ from supervision import settings
 from supervision.engine import current
 from supervision.errors import InvalidDeclaration, StoreUnavailable
 from supervision.model import shown
+from supervision.saying import log as _log
 from supervision.store.once import Once, State
 from supervision.store.store import Store
 
@@ -46,7 +46,6 @@ MIN_LEASE_S, MAX_LEASE_S = 1.0, 3600.0
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_log = structlog.get_logger("supervision")
 _stores: dict[int, Once] = {}
 _unsettled: dict[str, tuple[str, int]] = {}
 """Holder and lease of runs that are done, by task, until Celery has gone on."""

@@ -8,7 +8,6 @@ Texts are made and read by kombu's JSON, as its messages are: a moment in time c
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
 from celery import Celery, states
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps, loads
@@ -16,12 +15,11 @@ from kombu.utils.json import dumps, loads
 from supervision.coordination.gathers import Arrival, Step
 from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.engine.rows import named, whole
+from supervision.saying import log as _log
 from supervision.store.gathers import Slice
 
 PART = "supervision.part"
 PART_FAILED = "supervision.part_failed"
-
-_log = structlog.get_logger("supervision")
 
 
 def task_id(gather_id: str, index: int) -> str:

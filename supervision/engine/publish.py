@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -12,6 +11,7 @@ from supervision.actions import HARD_LIMIT_EXTRA_S
 from supervision.engine import resuming
 from supervision.engine.resuming import QUEUE, SERIALIZER
 from supervision.errors import NotFound
+from supervision.saying import log as _log
 from supervision.store.outbox import KINDS, Entry
 
 TICK = "supervision.tick"
@@ -27,8 +27,6 @@ PARTS = "supervision.parts"
 
 LOOK_EXPIRES_S = 900.0
 """A look that nobody could make for so long is no longer asked for; generous, because it compares two clocks."""
-
-_log = structlog.get_logger("supervision")
 
 
 class CeleryPublisher:

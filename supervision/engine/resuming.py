@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 from celery import Celery, current_task
 from celery.app import trace
 from celery.utils.nodenames import gethostname
 from kombu.exceptions import OperationalError
 
 from supervision.documents import told
+from supervision.saying import log as _log
 from supervision.store.waits import Claimed
 
 WAIT = "supervision.wait"
@@ -36,7 +36,6 @@ _KEPT = (
 )
 """Options of a message that its second run needs, too. Not ``expires``, and no time limits: those were the first's."""
 
-_log = structlog.get_logger("supervision")
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 """What is as good as absent; not 0, which is the place of the first one in a group."""

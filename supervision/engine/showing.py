@@ -5,16 +5,14 @@ Events are decoration: sent whether or not the worker sends events of its own, l
 
 from typing import Any
 
-import structlog
 from celery import states
 from celery.backends.base import BaseKeyValueStoreBackend
 
 from supervision.coordination.waits import MAX_TIMEOUT_S
+from supervision.saying import log as _log
 
 WAITING = "WAITING"
 """The Celery state of a task that waits, in `AsyncResult` and in Flower."""
-
-_log = structlog.get_logger("supervision")
 
 
 def announce(task: Any, on: str, timeout: float) -> bool:

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import structlog
 from celery import Task, current_app, states
 from celery.exceptions import Ignore, Reject
 from celery.signals import task_postrun
@@ -32,6 +31,7 @@ from supervision.engine.resuming import QUEUE, RESUMED, Ended, letter
 from supervision.engine.rows import named, steps, whole
 from supervision.errors import InvalidWait, NotFound, StoreUnavailable, WaitEnded
 from supervision.repeating import patiently
+from supervision.saying import log as _log
 from supervision.store.coordinators import Coordinators
 from supervision.store.waits import Claimed, Stored, Waits
 
@@ -39,7 +39,6 @@ AGAIN_S = 2.0
 """Seconds until a wait that could not begin tries again; soon enough to be back in time, and no load."""
 
 _keeper = Keeper()
-_log = structlog.get_logger("supervision")
 
 
 @task_postrun.connect(dispatch_uid="supervision.waiting")

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 import redis
-import structlog
 
 from supervision.actions import HARD_LIMIT_EXTRA_S
 from supervision.documents import clipped
 from supervision.model import Reservation
+from supervision.saying import log as _log
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.outbox import Entry, entries
@@ -43,8 +43,6 @@ SWEEP_RHYTHM_MS = 1_000
 
 SLOW_SWEEPS_MS = 120_000
 """So far apart sweeps may come because their queue is behind; then it is their rhythm, and no pause any more."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 import msgspec
-import structlog
 
+from supervision.saying import log as _log
 from supervision.store.keys import Keys
 from supervision.store.scripts import Scripts
 
@@ -26,8 +26,6 @@ PATIENCE_MS = 1_000
 
 MOST_LOOKED_AFTER = 500
 """Supervisors per script that looks for missing ticks; keeps each one under 10 ms of the store's time."""
-
-_log = structlog.get_logger("supervision")
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

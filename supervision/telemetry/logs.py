@@ -14,10 +14,8 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
+from supervision.saying import OURS
 from supervision.telemetry.lines import Line
-
-OURS = "supervision"
-"""The logger of our lines."""
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -54,6 +52,14 @@ def formatter(log_format: str) -> logging.Formatter:
     )
 
 
+def to_stderr(log_format: str) -> None:
+    """Our lines in that format to the error stream: for a program of ours that is no worker."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(log_format))
+    logging.getLogger(OURS).handlers[:] = [handler]
+    configure()
+
+
 def dress(logger: logging.Logger, log_format: str, *, only: type[logging.Formatter]) -> None:
     """Give our format to those handlers of ``logger`` that have a format of the kind ``only``."""
     for handler in logger.handlers:
@@ -62,6 +68,6 @@ def dress(logger: logging.Logger, log_format: str, *, only: type[logging.Formatt
 
 
 def write(log: Any, lines: Iterable[Line]) -> None:
-    """Write ``lines`` with the structlog logger ``log``."""
+    """Write ``lines`` with ``log``."""
     for line in lines:
         getattr(log, line.level)(line.event, **line.fields)

@@ -10,20 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
-import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from supervision.circuit import Circuit, State
 from supervision.model import Phase
+from supervision.saying import log as _log
 from supervision.store.meters import Measured, Meters, SupervisorMeters, WaitMeters
 from supervision.telemetry.families import BY_NAME, FAMILIES, WORKER_ID, Family
 
 OUTCOMES: Final = ("claimed", "busy", "duplicate")
 STATUSES: Final = ("succeeded", "failed")
 
-_log = structlog.get_logger("supervision")
 
 _Values = dict[tuple[str, ...], float]
 """One metric: label values, in the family's order, to value."""

@@ -15,6 +15,7 @@ from supervision.continuing import NOWHERE
 from supervision.coordinating import Coordination
 from supervision.coordination.liveness import Patience
 from supervision.coordination.waits import Node, Terms
+from supervision.ports import free_ports
 from supervision.server import EmbeddedStore
 from supervision.store.happened import Happened
 from supervision.store.store import Store
@@ -269,6 +270,38 @@ def test_a_program_that_uses_the_client_prints_nothing(server: EmbeddedStore, na
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
     assert (done.stdout, done.stderr) == ("", "")
+
+
+NO_BROKER = """
+import sys
+from supervision.client import Client
+port = sys.argv[3]
+with Client(sys.argv[1], namespace=sys.argv[2], broker=f"redis://:a-secret@127.0.0.1:{port}/0") as client:
+    client.mailbox("box").handle({"task": "user.take", "args": [], "kwargs": {}, "options": {}, "immutable": False})
+    client.mailbox("box").put(7)
+    client.submit("user.pay", [17], key="order/17", queue="shop")
+with Client(sys.argv[1], namespace=sys.argv[2], broker="no-such-thing://:a-secret@here") as client:
+    client.submit("user.pay", [17], key="order/18", queue="shop")
+"""
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_nor_does_one_whose_broker_is_away_or_none(server: EmbeddedStore, namespace: str, listens: bool) -> None:  # noqa: FBT001 # a table
+    """Or what it prints would be mixed with that; and a listener is told, without what was in any variable."""
+    heard = "import logging; logging.basicConfig(); " if listens else ""
+    done = subprocess.run(
+        [sys.executable, "-c", heard + NO_BROKER, server.url, namespace, str(next(free_ports()))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        timeout=120,
+    )
+    assert done.stdout == ""
+    lines = ("WARNING:supervision:publish_failed entry=", "ERROR:supervision:entry_refused entry=", "Traceback")
+    assert [text in done.stderr for text in lines] == [listens] * len(lines), done.stderr
+    assert listens or not done.stderr
+    assert "a-secret" not in done.stderr
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])

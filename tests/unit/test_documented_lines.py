@@ -209,7 +209,7 @@ def loggers(source: Source) -> Iterable[str]:
 
 def test_no_logger_has_another_name() -> None:
     found = {name for source in package() for name in loggers(source)}
-    assert found == {"_log", "_plain"}, "the latter writes what coordination has made"
+    assert found == {"_log", "_plain", "_structured"}, "the last two write what `saying` is given"
 
 
 NUMBERS = (
