@@ -158,7 +158,7 @@ def _call_for_help(view: View, circuit: Circuit) -> dict[str, Any]:
     return {"total_downtime": downtime, "max_attempts": _most(view, circuit), **known.fields()}
 
 
-_ALARMING: Final = frozenset({"check_broken", "store_suspected"})
+_ALARMING: Final = frozenset({"check_broken", "desired", "store_suspected"})
 """What a supervisor's event may be that somebody should look at."""
 
 _MORE = Callable[[View, Circuit], dict[str, Any]]
@@ -200,7 +200,7 @@ def _child_lines(view: View, plan: Plan) -> Iterator[Line]:
                 yield Line(level, f"child_{what}", _of_child(view.supervisor.path, update.child, event))
 
 
-_HARMLESS: Final = frozenset({"would", "order", "observable", "looked_alone"})
+_HARMLESS: Final = frozenset({"would", "observable", "looked_alone"})
 """What a child's event may be without anything being wrong with it."""
 
 
