@@ -100,8 +100,8 @@ class Stage:
     """A store, and whatever Celery processes a benchmark starts on it; all of it goes with the ``with`` block.
 
     ``imports`` are the modules that declare what the processes supervise, ``environment`` what else they are told.
-    The store does not rewrite its append-only file by itself: while it does, scripts take several times as long, and
-    when it does would be chance. `sweeps` measures that.
+    The store does not rewrite its append-only file by itself until it is started again: while it does, scripts take
+    several times as long, and when it does would be chance. `sweeps` measures that.
     """
 
     def __init__(self, *imports: str, **environment: str) -> None:

@@ -6,8 +6,8 @@ as many deadlines that have passed, ends of waits that nobody has gone on with, 
 silent and all beat again, and the history of all this. A process of its own PINGs the store every millisecond
 meanwhile: its longest PING is the longest stall, other programs on the machine included. The *longest script* is what
 the server counts for itself (`SLOWLOG`), without them; it is asked for when the PINGs are over. The baseline: pipelines
-of a hundred `DEL` and `ZREM` that remove as many hashes, with such a probe beside them. No store of these benchmarks
-rewrites its append-only file by chance; what it costs when it does is measured once more, with *ends to send again*.
+of a hundred `DEL` and `ZREM` that remove as many hashes, with such a probe beside them. The store does
+not rewrite its append-only file meanwhile; what that costs is measured once more, with *ends to send again*.
 """
 
 import threading

@@ -102,13 +102,14 @@ class Acting:
 
     def _performed(self, record: Record) -> _Done:
         """Run the user's code: how it ended, and whether trying again may help."""
-        log = _log.bind(action=record.id, action_type=record.name, fence=record.fence, attempt=record.attempt)
+        what = {"action": record.id, "action_type": record.name, "fence": record.fence, "attempt": record.attempt}
+        log = _log.bind(child=f"{record.supervisor}/{record.child}", **what)
         begun = time.monotonic()
         hopeless: tuple[type[Exception], ...] = (NotRetryable,)
         try:
             child, spec, run = self._prepared(record, log)
             hopeless += spec.not_retryable
-            log.info("action_started", child=child.path)
+            log.info("action_started")
             result = encoded_result(spec.code(child, run), f"{child.path}: {spec.name}")
         except SystemExit as error:  # sys.exit() in user code must not end a worker's thread
             told_to_stop = error.code in TERMINATED and time.monotonic() - begun < record.timeout_ms / 1000
@@ -121,7 +122,7 @@ class Acting:
         except BaseException as error:  # user code: not even its KeyboardInterrupt may end a worker's thread
             log.warning("action_failed", error=told(error), exc_info=True)
             return _Done("failed", told(error), retry=not isinstance(error, hopeless))
-        log.info("action_succeeded", child=child.path)
+        log.info("action_succeeded")
         return _Done("succeeded", result=result)
 
     def _prepared(self, record: Record, log: Any) -> tuple[Child, ActionSpec, Run]:

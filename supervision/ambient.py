@@ -35,8 +35,8 @@ deaths.install_in_workers(bury)
 _clients: dict[int, Client] = {}
 """The client of this process, by its id: connections and threads do not survive a fork."""
 
-_within: ContextVar[Coordinator | None] = ContextVar("coordinator", default=None)
-"""Whose task or block this thread is in, the innermost one."""
+_within: ContextVar[tuple[int, Coordinator] | None] = ContextVar("coordinator", default=None)
+"""Whose task or block this thread is in, the innermost one, and in which process: a fork has nobody's heart."""
 
 
 def client() -> Client:
@@ -50,8 +50,8 @@ def client() -> Client:
 
 def send(name: str, payload: Any = None, **options: Any) -> Receipt:
     """As `Client.send`, through the current app; inside a coordinator's task or block that one is the sender."""
-    if me := _within.get():
-        options.setdefault("sender", me.name)
+    if within := _within.get():
+        options.setdefault("sender", within[1].name)
     return client().send(name, payload, **options)
 
 
@@ -59,14 +59,18 @@ def progress(doing: str | None = None) -> None:
     """Say that the coordinator moves in whose task or block this is, and what it is ``doing``.
 
     The next heartbeat tells it. One with a ``progress`` of so many seconds that has not said so for as long is declared
-    dead, though it beats.
+    dead, though it beats. In another thread, in a forked process and in a generator that has a block of its own use the
+    `Coordinator` that the block gives.
 
     Raises:
-        InvalidWait: nobody here is a coordinator, or ``doing`` is no line of text.
+        InvalidWait: nobody is a coordinator in this thread and process, or ``doing`` is no line of text.
     """
-    me = _within.get()
-    if me is None:
-        raise InvalidWait("progress(): no coordinator here; it belongs into a function, or a block, of `coordinator`")
+    pid, me = _within.get() or (0, None)
+    if me is None or pid != os.getpid():
+        raise InvalidWait(
+            "progress(): no coordinator in this thread and process; it belongs into a function, or a block, of "
+            "`coordinator`, or use what that block gives"
+        )
     if doing is not None:
         me.doing(doing)
     me.progress()
@@ -81,7 +85,7 @@ class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decora
 
     def __init__(self, name: str | Callable[..., str], **options: Any) -> None:
         self._name, self._options = name, options
-        self._entered: list[tuple[Coordinator, Coordinator | None]] = []
+        self._entered: list[tuple[Coordinator, tuple[int, Coordinator] | None]] = []
 
     def __enter__(self) -> Coordinator:
         if not isinstance(self._name, str):
@@ -89,7 +93,7 @@ class coordinator(AbstractContextManager[Coordinator]):  # noqa: N801 # a decora
         kind = "task" if current.in_task() else "process"
         made = client().coordinator(self._name, **{"kind": kind, **self._options})
         self._entered.append((made, _within.get()))
-        _within.set(made)
+        _within.set((os.getpid(), made))
         return made
 
     def __exit__(

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from supervision.errors import StoreUnavailable
 from supervision.saying import log as _log
@@ -18,24 +18,37 @@ RETRY_S: Final = 0.5
 """Seconds until the next try when the store did not answer."""
 
 
+class _Beating(NamedTuple):
+    beat: Callable[[], Beat]
+    refused: Callable[[str], object]
+    heard: Callable[[], object]
+
+
 class Heart:
     """Beats every ``every`` seconds while there is somebody to beat for."""
 
     def __init__(self, coordinators: Coordinators, every: float) -> None:
         self._coordinators = coordinators
         self._every = every
-        self._alive: dict[str, tuple[Callable[[], Beat], Callable[[str], object]]] = {}
+        self._alive: dict[str, _Beating] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def begin(
-        self, name: str, beat: Callable[[], Beat], refused: Callable[[str], object], *, every: float = 0.0
+        self,
+        name: str,
+        beat: Callable[[], Beat],
+        refused: Callable[[str], object],
+        *,
+        heard: Callable[[], object] = lambda: None,
+        every: float = 0.0,
     ) -> None:
         """Beat for ``name``; ``refused`` is called with the reason when it may not go on as it is.
 
-        ``every`` is how often those who judge want it, which may be more often than this process is configured with.
+        ``heard`` is called when the store has heard a beat, which is made anew for each try. ``every`` is how often
+        those who judge want it, which may be more often than this process is configured with.
         """
         with self._lock:
             if 0 < every < self._every:
@@ -45,12 +58,12 @@ class Heart:
             if (self._thread is None or self._thread.ident is None) and not self._closed:
                 self._thread = threading.Thread(target=self._beat_on, name="supervision-heart", daemon=True)
                 self._thread.start()
-            self._alive[name] = (beat, refused)
+            self._alive[name] = _Beating(beat, refused, heard)
 
     def end(self, name: str, beat: Callable[[], Beat]) -> None:
         """No longer beat for ``name``, unless another instance of it has begun meanwhile."""
         with self._lock:
-            if name in self._alive and self._alive[name][0] == beat:
+            if name in self._alive and self._alive[name].beat == beat:
                 del self._alive[name]
 
     def close(self) -> None:
@@ -79,11 +92,14 @@ class Heart:
     def _once(self) -> None:
         with self._lock:
             alive = dict(self._alive)
-        for name, why in self._coordinators.beat([beat() for beat, _ in alive.values()]).items():
-            beat, refused = alive[name]
-            if why != LOST:
-                self.end(name, beat)
-            refused(why)
+        answers = self._coordinators.beat([each.beat() for each in alive.values()])
+        for name, each in alive.items():
+            if name not in answers:
+                each.heard()
+                continue
+            if answers[name] != LOST:
+                self.end(name, each.beat)
+            each.refused(answers[name])
 
 
 def this_process() -> str:

@@ -50,8 +50,8 @@ MOST_TOLD = 10
 
 _CLEARED = ("waits", "signals", "coordinators")
 
-REDELIVERED_PER_SLICE = 100
-"""Ends that one script hands out to be sent again: 1 to 2 ms of the store."""
+REDELIVERED_PER_SLICE = 50
+"""Ends that one script hands out to be sent again: about 1 ms of the store."""
 
 
 class Coordination:

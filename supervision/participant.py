@@ -49,7 +49,7 @@ class Coordinator:
         self.name: Final = presence.name
         self.incarnation: Final = presence.incarnation
         try:
-            heart.begin(self.name, presence.beat, self._refuse, every=presence.every)
+            heart.begin(self.name, presence.beat, self._refuse, heard=presence.heard, every=presence.every)
         except BaseException as error:  # nobody has it, and nobody would beat for it
             self.__exit__(type(error), error, None)
             raise

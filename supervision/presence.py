@@ -33,7 +33,8 @@ class Presence:
         self._parent = valid_signal(parent, "parent: coordinator") if parent else ""
         if self._parent == self.name:
             raise InvalidWait(f"parent={parent!r} of {name!r}: nobody hears of its own death; name another, or none")
-        self._doing, self._moved = doing, False
+        self._doing = doing
+        self._moves = self._sent = self._heard = 0
         registered = self._register()
         self.incarnation: Final = registered.incarnation
         self.every: Final = registered.every
@@ -43,13 +44,17 @@ class Presence:
         self._doing = valid_text(text, "doing")
 
     def progress(self) -> None:
-        """It moves; the next heartbeat tells it."""
-        self._moved = True
+        """It moves; the next heartbeat that is heard tells it."""
+        self._moves += 1
 
     def beat(self) -> Beat:
-        """Its next heartbeat."""
-        moved, self._moved = self._moved, False
-        return Beat(self.name, self.incarnation, self._doing, moved)
+        """Its next heartbeat; `heard` says that it was."""
+        self._sent = self._moves
+        return Beat(self.name, self.incarnation, self._doing, moved=self._sent != self._heard)
+
+    def heard(self) -> None:
+        """The last one was heard, and that it moved need not be said again."""
+        self._heard = self._sent
 
     def come_back(self) -> bool:
         """Tell a store that has lost it that it is there; answers whether its name is still its own."""

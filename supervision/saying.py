@@ -12,8 +12,11 @@ import structlog
 OURS: Final = "supervision"
 """The logger of our lines."""
 
+silent: Final = logging.NullHandler()
+"""Without it `logging` writes warnings to the error stream where nobody listens."""
+
 _plain = logging.getLogger(OURS)
-_plain.addHandler(logging.NullHandler())  # or `logging` itself writes warnings to stderr where nobody listens
+_plain.addHandler(silent)
 _structured = structlog.get_logger(OURS)
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR, "exception": logging.ERROR}
 

@@ -79,7 +79,7 @@ def cli(**_preload: object) -> None:  # Celery hands in whatever options an app 
 
     Exit status: 0 done, 1 the condition failed, 2 usage, 3 not found, 4 timed out, 69 store unreachable.
     """
-    warning.to_stderr()
+    click.get_current_context().with_resource(warning.on_stderr())
 
 
 def main() -> None:

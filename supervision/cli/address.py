@@ -174,7 +174,7 @@ def demo_url(folder: Path) -> str | None:
             continue
         remember(url)
         try:
-            with Client(url) as running:
+            with Client(url, namespace=DEFAULT_NAMESPACE) as running:
                 running.now()
         except StoreUnavailable:
             continue

@@ -135,6 +135,7 @@ class Keys:
         self.coordinators = self._prefix + "coordinators"
         self.beats = self._prefix + "beats"
         self.late = self._prefix + "late"
+        self.moving = self._prefix + "moving"
         self.hooked = self._prefix + "hooked"
         self.replacing = self._prefix + "replacing"
         self.mourning = self._prefix + "mourning"

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-from supervision.saying import OURS
+from supervision.saying import OURS, silent
 from supervision.telemetry.lines import Line
 
 _SHARED: tuple[Processor, ...] = (
@@ -42,6 +42,7 @@ def configure() -> None:
         cache_logger_on_first_use=True,
     )
     logging.getLogger(OURS).setLevel(logging.INFO)
+    logging.getLogger(OURS).removeHandler(silent)  # this is a process of ours, and may speak
 
 
 def formatter(log_format: str) -> logging.Formatter:
@@ -53,10 +54,10 @@ def formatter(log_format: str) -> logging.Formatter:
 
 
 def to_stderr(log_format: str) -> None:
-    """Our lines in that format to the error stream: for a program of ours that is no worker."""
-    handler = logging.StreamHandler()
+    """Our lines in that format to the error stream, and nowhere else: for a program of ours that is no worker."""
+    handler, logger = logging.StreamHandler(), logging.getLogger(OURS)
     handler.setFormatter(formatter(log_format))
-    logging.getLogger(OURS).handlers[:] = [handler]
+    logger.handlers[:], logger.propagate = [handler], False
     configure()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lamps import ask
+from lamps import ask, now
 from waiting import until
 
 from supervision.coordination.gathers import Gather
@@ -405,6 +405,20 @@ def test_one_that_beats_and_makes_no_progress_is_dead(store: Store) -> None:
         )
     )
     assert store.coordinators.get("a").why == "it lives and made no progress in its time"
+
+
+def test_one_that_was_not_heard_since_its_time_was_over_may_have_moved(store: Store) -> None:
+    """The store was away, and whoever judges is back before it."""
+    incarnation = store.coordinators.register(
+        "a", kind="task", process="here:1", host="here", progress_s=0.05
+    ).incarnation
+    until(lambda: ask(store).zscore(store.keys.moving, "a") < now(store))
+    assert store.coordinators.judge(Patience()) == []
+    assert store.coordinators.beat([Beat("a", incarnation, moved=True)]) == {}
+    until(lambda: ask(store).zscore(store.keys.moving, "a") < now(store))
+    assert store.coordinators.judge(Patience()) == []
+    assert store.coordinators.beat([Beat("a", incarnation)]) == {}
+    assert store.coordinators.judge(Patience()) == ["a"]
 
 
 def test_a_replacement_is_decided_once_per_death(store: Store) -> None:

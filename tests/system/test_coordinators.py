@@ -164,7 +164,7 @@ def test_a_task_that_says_that_it_moves_lives_and_is_dead_when_it_lives_and_does
     system: WaitingSystem, name: str
 ) -> None:
     task = system.task("move", name).apply_async()
-    steps = 100  # of 50 ms at least, so more than two of the 2 s in which it has to say so
+    steps = 160  # of 50 ms at least, so more than two of the 4 s in which it has to say so
     until(lambda: int(_doing(system, name).rpartition(" ")[2] or 0) >= steps, system.story)
     assert deaths(system, name) == []
     expects = expecting(system, name)

@@ -70,7 +70,7 @@ def build(name, how):
 
 
 @shared_task(name="user.move", ignore_result=False, acks_late=True)
-@coordinator(lambda name: name, progress=2)
+@coordinator(lambda name: name, progress=4)
 def move(name):
     """Moves until it is told to halt, and then lives on without, until it is told to go."""
     steps = 0

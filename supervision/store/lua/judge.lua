@@ -39,7 +39,12 @@ local function is_back(id)
   redis.call('SREM', key('late'), id) -- whatever its record says, or it would be looked at for ever
   health_is(id, hash(key('coordinator', id)), 'healthy')
 end
-local function stands_still(id) dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time') end
+-- Of whoever was not heard since its time was over nobody knows: the store may have been away, or its beat is to come.
+local function stands_still(id)
+  local beat, moves_until = redis.call('ZSCORE', beats, id), redis.call('ZSCORE', moving, id)
+  if beat and tonumber(beat) <= tonumber(moves_until) then return end
+  dies(id, hash(key('coordinator', id)), 'it lives and made no progress in its time')
+end
 
 -- Whoever was late and beats again: some of the late ones, wherever the one before stopped looking.
 local cursor, left, most = ARGV[2], ARGV[3], tonumber(ARGV[1])
