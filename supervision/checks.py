@@ -22,7 +22,7 @@ DEFAULT_TRIP_AFTER = 2
 class Seen:
     """One child as a check sees it: its state, its phase and its observed document.
 
-    Go by what was observed: state and phase stand still while an open circuit holds the child.
+    Go by what was observed: state and phase follow it a tick later.
     """
 
     name: str

@@ -212,5 +212,5 @@ def tripped(circuit: Circuit, check: Check) -> bool:
 
 
 def stable_ms(circuit: Circuit, rules: Rules) -> int:
-    """The calm after which the incident is over: as declared at least, and twice the last delay."""
+    """The calm after which the incident is over: as declared at least, and twice the next delay."""
     return max(rules.stable_after_ms, 2 * rules.backoff.longest_ms(circuit.attempt))

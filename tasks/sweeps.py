@@ -9,5 +9,5 @@ from tasks import wiring
 
 @shared_task(name=publish.SWEEP, acks_late=False, ignore_result=True)
 def sweep(what: str) -> int | None:
-    """One sweep: ``due``, ``outbox``, ``wakes`` or ``history``; answers how many things it handled."""
+    """One of `SWEEPS`; answers how many things it handled."""
     return wiring.unless_store_is_away(SWEEPS[what])

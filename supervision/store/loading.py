@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from supervision import documents
-from supervision.branch import Response
 from supervision.child import Child
 from supervision.circuit import Circuit
 from supervision.errors import InvalidDocument
 from supervision.freshness import limits
 from supervision.members import Maker, of_their_kind, source
 from supervision.model import ChildRecord, LastAction, Observation
-from supervision.orders import WHOLE, Mode
+from supervision.orders import WHOLE
+from supervision.store.answering import answers
 from supervision.store.connection import translated
 from supervision.store.keys import Keys
 from supervision.store.orders import INHERITED, above, inherited, orders_in
@@ -51,8 +51,9 @@ class Loading:
 
     def view(self, supervisor: Supervisor, claim: Claim) -> View:
         """``supervisor`` and all its children at one moment; raises `InvalidDocument` for an unreadable circuit."""
-        circuit, in_flight, above, *hashes = self._read(supervisor)
-        found = dict(zip(HASHES, hashes, strict=False))
+        circuit, in_flight, parents_orders, parents_circuit, *hashes = self._read(supervisor)
+        found, ordered_above = dict(zip(HASHES, hashes, strict=False)), hashes[len(HASHES) :]
+        parents = inherited(orders_in(parents_orders, supervisor.above_mode), ordered_above[:-1])
         roster, children = self._children(supervisor, found)
         return View(
             supervisor=supervisor,
@@ -70,11 +71,11 @@ class Loading:
                 )
                 for name, child in children.items()
             },
-            orders=inherited(orders_in(found["orders"], supervisor.mode), hashes[len(HASHES) :]),
+            orders=inherited(orders_in(found["orders"], supervisor.mode), ordered_above),
             resumed=claim.resumed,
             in_flight=in_flight,
             most_actions=self._most_actions,
-            heard_above=bool(supervisor.parent) and _answers(supervisor, above, claim.now),
+            heard_above=bool(supervisor.parent) and answers(supervisor, parents, parents_circuit, claim.now),
             roster=roster,
         )
 
@@ -103,6 +104,7 @@ class Loading:
         pipeline.hget(of(path, "control"), "circuit")
         pipeline.zcard(self._keys.due)
         pipeline.hgetall(of(supervisor.parent or path, "orders"))
+        pipeline.hget(of(supervisor.parent or path, "control"), "circuit")
         for what in HASHES:
             pipeline.hgetall(of(path, what))
         for higher in above(path) if supervisor.parent else ():
@@ -182,15 +184,6 @@ def child_view(  # noqa: PLR0913 # what is known of it besides the hashes; all o
         )
     except _WRONG as error:
         return ChildView(**known, desired=child.desired, unreadable=_told(error))
-
-
-def _answers(supervisor: Supervisor, stored: Hash, now: int) -> bool:
-    """Whether the parent does something about an escalation: as declared, and while people let it."""
-    if supervisor.above_answers is Response.DEGRADE:
-        return False
-    above, name = orders_in(stored, supervisor.above_mode), supervisor.name
-    held = supervisor.above_answers is Response.RESTART and above.paused_until(name, now)
-    return above.mode is Mode.ACT and not held and above.enabled(name, declared=True)
 
 
 def _leaves(name: str, roster: Roster) -> bool:

@@ -202,6 +202,46 @@ def test_a_parent_that_does_not_act_swallows_no_call(tree: Tree, mode: Mode) -> 
     assert [subject for subject, _, _ in past(tree.store, "escalation")] == [BELOW]
 
 
+def test_a_parent_that_is_forced_open_swallows_no_call(tree: Tree) -> None:
+    tree.store.orders.force_open(ABOVE, Forced("ann", "winter", "1"))
+    tree.lamp.heat = 1
+    tree.rounds(12)
+    assert [subject for subject, _, _ in past(tree.store, "escalation")] == [BELOW]
+
+
+FAR = Pause(10**15, "ann", "winter")
+RULES: list[tuple[str, Callable[[Store], object], bool]] = [
+    ("nothing", lambda _store: None, True),
+    ("a pause of the parent", lambda store: store.orders.pause("site/plant", "", FAR), False),
+    ("a pause of whoever is above it", lambda store: store.orders.pause("site", "", FAR), False),
+    ("a pause of another child of the parent", lambda store: store.orders.pause("site/plant", "other", FAR), True),
+    ("a pause of the line alone", lambda store: store.orders.pause("site/plant/line", "", FAR), True),
+    ("the top is off", lambda store: store.orders.switch("site", "", on=False, declared=True, asked=ASKED), False),
+    ("the top only observes", lambda store: store.orders.set_mode("site", Mode.OBSERVE, ASKED), True),
+    ("the parent only observes", lambda store: store.orders.set_mode("site/plant", Mode.OBSERVE, ASKED), False),
+    ("the parent is to open", lambda store: store.orders.force_open("site/plant", Forced("ann", "why", "1")), False),
+    ("the top is to open", lambda store: store.orders.force_open("site", Forced("ann", "why", "1")), True),
+]
+
+
+@pytest.mark.parametrize(("ordered", "answers"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
+def test_whether_a_parent_answers_hangs_on_what_holds_for_it(
+    store: Store,
+    ordered: Callable[[Store], object],
+    answers: bool,  # noqa: FBT001 # a table
+) -> None:
+    line = Supervisor("line", [Lamp("lamp")])
+    plant = Supervisor("plant", [line, Lamp("other")])
+    site = Supervisor("site", [plant])
+    runtime = Runtime(store, Post(), {each.path: each for each in site.tree()})
+    ordered(store)
+    assert store.ticks.loading.view(line, _claim(store)).heard_above == answers
+    for each in (site, plant):  # which hear it, if it is for them
+        forget_slot(store, each)
+        runtime.tick(each.path)
+    assert store.ticks.loading.view(line, _claim(store)).heard_above == answers
+
+
 def test_a_parent_that_carries_on_leaves_the_call_to_the_one_below(store: Store) -> None:
     tree = Tree(store, on_escalation="degrade")
     tree.rounds(3)

@@ -352,6 +352,8 @@ class Plant:
         if self.above is None or self.supervisor.above_answers is Response.DEGRADE:
             return False
         orders, name = self.above.orders, self.supervisor.name
+        if orders.forced or self.above.circuit.forced:
+            return False
         held = self.supervisor.above_answers is Response.RESTART and orders.paused_until(name, self.now)
         return orders.mode is Mode.ACT and not held and orders.enabled(name, declared=True)
 
