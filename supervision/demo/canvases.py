@@ -11,6 +11,7 @@ from celery import Celery, chord, shared_task
 
 from supervision.ambient import coordinator, send
 from supervision.engine.canvas import wait_for
+from supervision.engine.once import once
 from supervision.engine.resuming import WAIT
 from supervision.settings import for_celery
 
@@ -31,9 +32,14 @@ def report(parts: list[Any]) -> list[Any]:
 
 
 @shared_task(name="supervision.demo.build", ignore_result=False, acks_late=False)
+@once
 @coordinator(lambda _by: BUILDER)
 def build(by: str) -> None:
-    """Build something and say so; the first one never comes to that."""
+    """Build something and say so; the first one never comes to that.
+
+    A replacement may be sent twice under its one id, as by the sweeps of two beats at one moment: `once` makes that one
+    builder.
+    """
     if by == "first":
         time.sleep(HANGS_S)
     send(BUILT, {"by": by})
