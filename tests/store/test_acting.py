@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 from lamps import Lamp, Post, ask, due_in, make_due, now, past, record_of, reserved
+from structlog.testing import capture_logs
 
 from supervision.actions import Run, action
 from supervision.runtime import Runtime
@@ -70,8 +71,13 @@ def test_an_action_that_exits_has_failed_and_its_process_goes_on(store: Store, e
         raise error
 
     reserved(store)
-    assert runtime_with(store, work).run_action("a") == "retrying"
+    with capture_logs() as told:
+        assert runtime_with(store, work).run_action("a") == "retrying"
     assert type(error).__name__ in record_of(store).error
+    assert [(line["event"], line["child"]) for line in told if "action" in line] == [
+        ("action_started", "plant/lamp-0"),
+        ("action_failed", "plant/lamp-0"),
+    ]
 
 
 @pytest.mark.parametrize("age", [PROBE_LEASE_MS - 10_000, PROBE_LEASE_MS + 10_000], ids=["in time", "too late"])

@@ -134,6 +134,7 @@ def test_a_store_that_is_away_is_said_and_waited_for(start: Start, make_store: C
     away = start(secret.replace("127.0.0.1", "nowhere.invalid"))
     assert "nowhere" not in away.get("/readyz")[1], "whoever scrapes need not know where it is"
     assert PASSWORD not in away.get("/readyz")[1] + away.get("/metrics")[1] + away.said
+    assert '"event": "scrape_failed"' in away.said, "as JSON, which the setting says unless told otherwise"
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_try(start: Start, store_url: str) -> None:
